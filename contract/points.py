@@ -1,0 +1,70 @@
+"""What lands in a store: points, their measurements, tags and fields.
+
+A field keeps one type for ever: floats are floats even when whole, counts are integers, free text is a string.
+Ids, sequence numbers, scores and free text are fields, never tags.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from contract.domains import Domain
+from contract.messages import Alert
+
+FieldValue = float | int | str | bool
+
+ALERTS: Final = "alerts"
+GATEWAY: Final = "gateway"
+STATISTICS: Final = ("mean", "min", "max", "std", "count")
+"""Statistics of a channel in hourly and daily points."""
+SCORE: Final = "score"
+COVERAGE: Final = "coverage"
+MODEL_VERSION: Final = "model_version"
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True):
+    """One row of a measurement; the same measurement, tags and time overwrite each other."""
+
+    measurement: str
+    tags: dict[str, str]
+    fields: dict[str, FieldValue]
+    time_ns: int
+
+
+def hourly(domain: Domain) -> str:
+    """Return the measurement of a domain's hourly summaries."""
+    return f"{domain.name}_hourly"
+
+
+def daily(domain: Domain) -> str:
+    """Return the measurement of a domain's daily summaries."""
+    return f"{domain.name}_daily"
+
+
+def nanoseconds(seconds: float) -> int:
+    """Return Unix seconds as whole nanoseconds, exact to the microsecond."""
+    return round(seconds * 1_000_000) * 1_000
+
+
+def alert_point(alert: Alert) -> Point:
+    """Return the row of the ``alerts`` measurement for one transition."""
+    return Point(
+        ALERTS,
+        {
+            "site": alert.site,
+            "domain": alert.domain,
+            "device": alert.device,
+            "rule": alert.rule,
+            "severity": alert.severity,
+        },
+        {
+            "id": alert.id,
+            "state": 1 if alert.state == "firing" else 0,
+            "score": alert.score,
+            "summary": alert.summary,
+            "duration_s": alert.at_s - alert.onset_s,
+        },
+        nanoseconds(alert.at_s),
+    )

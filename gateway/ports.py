@@ -1,0 +1,232 @@
+"""The gateway's ports: what the wiring needs of the outside world; adapters and test fakes both implement them.
+
+Journal, outbox and stores hold the same few types, so these stand here too: a batch going in, outputs coming out.
+Blocking ports (journal, outbox) are called from a worker thread of the wiring, never from two threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.messages import Alert
+from contract.points import Point
+
+Message = tuple[str, bytes]
+"""Topic and payload as they came from the broker. A bare tuple: one is made for every message."""
+
+Lane = Literal["alerts", "bulk"]
+"""Outbox lanes, in order of delivery: alerts overtake everything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Messages that were received and made durable together. One without messages is a tick: time passed."""
+
+    position: int
+    """Place in the journal: 1, 2, 3, …"""
+    received_s: float
+    """Wall clock of the gateway at receipt, Unix seconds."""
+    messages: Sequence[Message]
+
+
+class Readings(msgspec.Struct, frozen=True, array_like=True):
+    """Raw samples of one device between two window ends, as received.
+
+    Key in a store: ``site, domain, device, start_ns, late``; writing twice overwrites.
+    """
+
+    site: str
+    domain: str
+    device: str
+    start_ns: int
+    """Start of the span, Unix nanoseconds."""
+    late: bool
+    """Whether these samples came after their window had closed."""
+    count: int
+    times: bytes
+    """``count`` little-endian float64, Unix seconds."""
+    values: bytes
+    """``count`` x channels little-endian float32 in the domain's channel order; NaN where missing."""
+
+
+class Quarantined(msgspec.Struct, frozen=True, array_like=True):
+    """A message that could not be taken, kept for a person to look at."""
+
+    position: int
+    """Journal position of its batch; with ``index`` it is the key."""
+    index: int
+    """Place within the batch."""
+    received_s: float
+    topic: str
+    reason: str
+    payload: bytes
+
+
+class LedgerLine(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one device's samples so far. Key in a store: ``site, domain, device``; the newest wins."""
+
+    site: str
+    domain: str
+    device: str
+    published: int
+    """Samples that the device counted (``seq``), or that arrived, where it does not count."""
+    stored: int
+    """Samples that are in readings or will be when their window closes."""
+    duplicate: int
+    """Samples that repeated a slot or a ``seq`` already held."""
+    late: int
+    """Samples that came after their window had closed; stored, not scored."""
+    quarantined: int
+    lost: int
+    """``seq`` numbers that never arrived, up to the newest that did."""
+    gaps: tuple[tuple[int, int], ...]
+    """First and last ``seq`` of the newest missing runs."""
+    last_s: float
+    """Newest measurement time, Unix seconds."""
+
+
+class Outputs(msgspec.Struct, array_like=True):
+    """What one batch gave. Every part is idempotent: writing it twice changes nothing."""
+
+    alerts: list[Alert] = []
+    points: list[Point] = []
+    readings: list[Readings] = []
+    quarantined: list[Quarantined] = []
+    ledger: list[LedgerLine] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to deliver."""
+        return bool(self.alerts or self.points or self.readings or self.quarantined or self.ledger)
+
+
+class Delivery(Protocol):
+    """Messages read from the broker in one go, not yet acknowledged."""
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The messages, in the broker's order."""
+
+    def acknowledge(self) -> None:
+        """Tell the broker that the messages are safe; a no-op when the connection they came by is gone."""
+
+
+class Broker(Protocol):
+    """A session with an MQTT broker that lives through lost connections."""
+
+    async def __aenter__(self) -> Self:
+        """Start connecting; does not wait for the broker to be there."""
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Disconnect cleanly."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the session is up now."""
+
+    async def receive(self) -> Delivery:
+        """Wait for messages; return all that have come, up to a bound. Reconnects are not visible here."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish with QoS 1; return when the broker has it. Waits while there is no connection."""
+
+
+class Journal(Protocol):
+    """Durable log of received batches, and the last snapshots of the state that they led to."""
+
+    def append(self, received_s: float, messages: Sequence[Message]) -> Batch:
+        """Make messages durable; when this returns they may be acknowledged."""
+
+    def read(self, after: int) -> Iterator[Batch]:
+        """Yield the batches after a position, oldest first."""
+
+    def save_snapshot(self, position: int, state: bytes) -> None:
+        """Keep the state as of a position; batches up to the oldest kept snapshot are deleted."""
+
+    def load_snapshot(self) -> tuple[int, bytes] | None:
+        """Return position and state of the newest whole snapshot, or ``None``."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the outbox."""
+
+    id: int
+    outputs: Outputs
+
+
+class Outbox(Protocol):
+    """Durable queue of outputs with one cursor per store and lane."""
+
+    @property
+    def position(self) -> int:
+        """Newest journal position whose outputs are held or were delivered."""
+
+    def append(self, position: int, outputs: Outputs) -> None:
+        """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing."""
+
+    def flush(self) -> None:
+        """Make everything appended so far durable."""
+
+    def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
+        """Return a store's oldest undelivered entries of a lane."""
+
+    def done(self, store: str, lane: Lane, entry_id: int) -> None:
+        """Move a store's cursor past an entry; entries that every store has passed are deleted."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class StoreUnavailableError(Exception):
+    """A store cannot take anything now: keep the entries and try again."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        """Say what happened and, where the store said so, when to come back."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """One point that a store will never take."""
+
+    point: Point
+    reason: str
+
+
+class Store(Protocol):
+    """Where outputs end. Three outcomes: stored, refused for ever (returned), keep (raised)."""
+
+    @property
+    def name(self) -> str:
+        """Stable name; the outbox keeps this store's cursors under it."""
+
+    async def write(self, batch: Sequence[Outputs]) -> list[Refused]:
+        """Write outputs; return what is refused for ever.
+
+        :raises StoreUnavailableError: nothing is lost, try again later
+        """
+
+    async def close(self) -> None:
+        """Release what is open."""
+
+
+class Scorer(Protocol):
+    """A model behind its features: one rule of one domain."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the model's inputs, in order."""
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scores 0…1, shape ``(n,)``, of features of shape ``(n, len(feature_names))``; all in one call."""

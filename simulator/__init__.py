@@ -1,0 +1,1 @@
+"""A fleet of sensors: physics, faults that bend it, and devices that publish what they measure."""
