@@ -1,0 +1,56 @@
+# Every verb does its own set-up; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+ARGS ?=
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+# set by `make demo ARGS="…"`, `make test ARGS="…"`
+
+.PHONY: help demo test check bench stack train clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+demo: $(VENV)/.demo ## a fleet, the gateway and what it caught, in two minutes
+	@$(PYTHON) -m edgefleet demo $(ARGS)
+
+test: $(VENV)/.dev ## every test that can run here; says what was skipped and what it lacks
+	@deploy/test-servers.sh
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## ruff and mypy, strict
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+bench: $(VENV)/.dev ## CPU, memory and delay against the bars
+	@deploy/test-servers.sh
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+stack: ## Mosquitto, InfluxDB, Grafana, gateway and a simulated fleet in containers
+	docker compose up --detach --build --wait
+
+train: $(VENV)/.train ## rebuild the four shelves from nothing
+	@$(PYTHON) -m edgefleet models train --all $(ARGS)
+
+clean: ## remove what the verbs above made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# One virtual environment, from the lock file. The stamps say which extras are in it; extras are only ever added.
+$(UV):
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.demo: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo
+	@touch $@
+
+$(VENV)/.dev: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra dev
+	@touch $@
+
+$(VENV)/.train: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra dev --extra train
+	@touch $@
