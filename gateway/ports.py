@@ -123,7 +123,9 @@ class Broker(Protocol):
     async def __aenter__(self) -> Self:
         """Start connecting; does not wait for the broker to be there."""
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Disconnect cleanly."""
 
     @property

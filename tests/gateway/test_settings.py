@@ -1,0 +1,114 @@
+"""Settings are refused whole, with every fault, its line and a remedy; the documentation is the default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway import settings_file as module
+from gateway.settings import Settings
+from gateway.settings_file import SettingsError, parse
+
+DOCUMENTATION = Path(module.__file__).with_name("gateway.yaml")
+
+
+def faults(text: str, **environment: str) -> list[tuple[int | None, str]]:
+    """Return line and path of every fault of a text."""
+    with pytest.raises(SettingsError) as refusal:
+        parse(text, Path("gateway.yaml"), environment)
+    return [(fault.line, fault.path) for fault in refusal.value.faults]
+
+
+def test_documentation_shows_exactly_the_defaults() -> None:
+    """Every setting that ``gateway.yaml`` writes out equals the default, and every default is written or shown."""
+    text = DOCUMENTATION.read_text()
+    assert Settings.model_validate(yaml.safe_load(text)) == Settings()
+    commented = text.replace("#", " ")
+    for name, field in Settings.model_fields.items():
+        assert f"{name}:" in commented
+        for model in module._sections(field):
+            for inner in model.model_fields:
+                assert inner in commented, f"{name}.{inner} is not in gateway.yaml"
+
+
+def test_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert parse(f"state_dir: {tmp_path}", Path("gateway.yaml"), {}).gateway == "edge-1"
+
+
+def test_every_fault_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
+    text = f"""\
+gateway: Edge 1
+state_dir: {tmp_path}/is/not/there
+broker:
+  port: 70000
+  colour: blue
+site:
+  time_zone: Mars/Olympus
+domains:
+  traffic:
+    raise_at: 0.5
+  fishing: {{}}
+"""
+    assert faults(text) == [
+        (1, "gateway"),
+        (4, "broker.port"),
+        (5, "broker.colour"),
+        (7, "site.time_zone"),
+    ]
+    mended = (
+        text.replace("Edge 1", "edge-1")
+        .replace("70000", "1883")
+        .replace("  colour: blue\n", "")
+        .replace("Mars/Olympus", "UTC")
+    )
+    assert faults(mended) == [(2, "state_dir"), (10, "domains.fishing")]
+
+
+def test_fault_says_where_value_rule_and_remedy() -> None:
+    with pytest.raises(
+        SettingsError, match=r"line 2 +broker\.port = 0  is refused: .*\n +TCP port of the broker, 1 … 65535"
+    ):
+        parse("broker:\n  port: 0\n", Path("gateway.yaml"), {})
+
+
+def test_unknown_key_names_the_known_ones() -> None:
+    with pytest.raises(
+        SettingsError, match=r"queues\.batch = 3  is not a setting\.\n +Remove it, or use one of: batches, tick_s\."
+    ):
+        parse("queues:\n  batch: 3\n", Path("gateway.yaml"), {})
+
+
+def test_clear_at_not_below_raise_at_is_a_fault(tmp_path: Path) -> None:
+    text = f"state_dir: {tmp_path}\ndomains:\n  traffic:\n    raise_at: 0.5\n    clear_at: 0.5\n"
+    assert faults(text) == [(5, "domains.traffic.clear_at")]
+
+
+def test_influx_without_token_is_a_fault() -> None:
+    assert faults("influx:\n  url: http://127.0.0.1:8086\n") == [(1, "influx")]
+
+
+def test_variable_is_taken_from_the_environment(tmp_path: Path) -> None:
+    text = f"state_dir: {tmp_path}\nbroker:\n  host: ${{MQTT_HOST}}\n  port: ${{MQTT_PORT:-1884}}\n"
+    broker = parse(text, Path("gateway.yaml"), {"MQTT_HOST": "broker.farm"}).broker
+    assert (broker.host, broker.port) == ("broker.farm", 1884)
+
+
+def test_missing_variable_is_a_fault_by_name() -> None:
+    assert (2, "broker.host") in faults("broker:\n  host: ${MQTT_HOST}\n")
+
+
+def test_broken_yaml_names_the_line() -> None:
+    assert faults("broker:\n  host: [1\n") == [(3, "YAML")]
+
+
+def test_missing_file_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        module.load(tmp_path / "none.yaml")
+
+
+def test_secret_is_never_shown(tmp_path: Path) -> None:
+    settings = parse(f"state_dir: {tmp_path}\nbroker:\n  password: hunter2\n", Path("gateway.yaml"), {})
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in settings.model_dump_json()
