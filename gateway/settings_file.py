@@ -133,7 +133,8 @@ def _substituted(
         return data
 
     def replace(match: re.Match[str]) -> str:
-        value = environment.get(match["name"], match["default"])
+        default: str | None = match["default"]
+        value = environment.get(match["name"], default)
         if value is None:
             faults.append(
                 Fault(
