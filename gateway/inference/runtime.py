@@ -1,0 +1,23 @@
+"""The interpreter, whichever package brings it: LiteRT, else its predecessor ``tflite_runtime``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+try:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+except ImportError:  # no LiteRT wheel for this machine
+    from tflite_runtime.interpreter import Interpreter, OpResolverType
+
+Kernels = Literal["reference", "optimised"]
+"""``reference``: the same numbers on every processor; ``optimised``: XNNPACK, now and then one quantum off."""
+
+
+def interpreter(content: bytes, *, kernels: Kernels = "reference") -> Any:
+    """Return an interpreter of a model, its tensors not yet allocated.
+
+    :raises ValueError: the bytes are not a model that it reads
+    """
+    resolver = OpResolverType.BUILTIN_REF if kernels == "reference" else OpResolverType.AUTO
+    # one thread: a microsecond of work is not worth waking another core
+    return Interpreter(model_content=content, experimental_op_resolver_type=resolver, num_threads=1)
