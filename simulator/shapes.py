@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 def smooth_step(x: float) -> float:
     """Rise from 0 at ``x`` ≤ 0 to 1 at ``x`` ≥ 1 without a kink (3x² - 2x³)."""
@@ -22,3 +24,23 @@ def trapezoid(t_s: float, onset_s: float, end_s: float, rise_s: float, fall_s: f
     rising = smooth_step((t_s - onset_s) / rise_s) if rise_s > 0.0 else 1.0
     falling = smooth_step((end_s - t_s) / fall_s) if fall_s > 0.0 else 1.0
     return min(rising, falling)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """The part that all events share: when, how strong, how fast. An event adds what it bends."""
+
+    onset_s: float
+    """Begins, Unix seconds."""
+    end_s: float
+    """Is mended, Unix seconds."""
+    severity: float
+    """Strength at its height; the unit is the event's own."""
+    rise_s: float = 0.0
+    """Time after the onset until its height, seconds."""
+    fall_s: float = 0.0
+    """Time before the end in which it recedes, seconds."""
+
+    def strength(self, t_s: float) -> float:
+        """Return the severity at ``t_s``; 0 before the onset and from the end on."""
+        return self.severity * trapezoid(t_s, self.onset_s, self.end_s, self.rise_s, self.fall_s)

@@ -8,7 +8,7 @@ quantity              value            source
 annual mean           9 … 13 °C        temperate climate (Köppen Cfb/Dfb), mid-latitude stations
 annual half swing     8 … 11 °C        likewise; coldest about 20 January
 daily half swing      3.5 … 6 °C       larger in summer; coldest before sunrise, warmest about 15 h local
-fronts                ± 3 °C (1 σ)     synoptic systems pass within 2.5 … 9 days
+fronts                ± 3 °C (rms)     synoptic systems pass within 2.5 … 9 days
 heat wave             27 ± 7 °C        air of its own, whatever the season: afternoons of 32 … 37 °C
 ====================  ===============  ==================================================================
 """
