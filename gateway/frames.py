@@ -1,0 +1,186 @@
+"""What event-time windows are made to, and what comes out of them: settings and result types of :mod:`gateway.windows`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Something that happens on a device whenever a channel rises above a threshold: feeding, a sale."""
+
+    name: str
+    """Name of the event, first part of its features' names."""
+    channel: str
+    """Channel that is watched."""
+    above: float
+    """Threshold; an event is the first sample above it after one that is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSpec:
+    """How the windows of one domain are cut."""
+
+    length_s: float
+    """Length of a window, seconds; a whole number of periods, at least two."""
+    hop_s: float
+    """Time between two window ends, seconds; a whole number of periods. Ends are its multiples on the epoch."""
+    period_s: float
+    """Width of a slot: nominal time between two samples, seconds."""
+    lateness_s: float
+    """How far a sample may lie behind the device's newest and still find its place, seconds, 0 or more."""
+    min_coverage: float = 0.5
+    """Share of a window's slots that must hold a sample for it to be scored, 0…1."""
+    calibration_s: float = 0.0
+    """First stretch of a device's data that fixes what is normal for it, seconds; windows in it are warming.
+    0 is none: nothing is warming, and features against the calibration are undefined."""
+    horizons_s: tuple[float, ...] = ()
+    """Long horizons that are held as buckets, seconds, each at least one hop."""
+    buckets: int = 8
+    """Buckets of a horizon, the newest of which is filling: a horizon reaches back ``(buckets - 1) / buckets`` … 1 of
+    its length. More are finer and cost 28 bytes a channel each."""
+    monitor: bool = False
+    """Whether principal components of the calibration are held, for the features ``t2`` and ``q``."""
+    events: tuple[Events, ...] = ()
+    """Events whose times of day are learned, for circular features."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be cut.
+
+        :raises ValueError: a length is not a whole number of periods, or outside its range
+        """
+        for name, least in (("length_s", 2), ("hop_s", 1)):
+            slots = getattr(self, name) / self.period_s
+            if slots < least or abs(slots - round(slots)) > 1e-9:
+                rule = f"must be {least} or more whole periods of {self.period_s} s"
+                raise ValueError(f"windows: {name} = {getattr(self, name)} {rule}.")
+        if self.lateness_s < 0 or not 0 <= self.min_coverage <= 1 or self.buckets < 2:
+            raise ValueError("windows: lateness_s must be 0 or more, min_coverage 0…1, buckets 2 or more.")
+        if any(horizon < self.hop_s for horizon in self.horizons_s):
+            raise ValueError(f"windows: each of horizons_s must be at least one hop of {self.hop_s} s.")
+
+    @property
+    def window_slots(self) -> int:
+        """Slots of a window."""
+        return round(self.length_s / self.period_s)
+
+    @property
+    def hop_slots(self) -> int:
+        """Slots between two window ends."""
+        return round(self.hop_s / self.period_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Count, mean and standard deviation of ``n`` windows' channels, shape ``(n, channels)``; NaN where count is 0."""
+
+    count: Integers
+    mean: Doubles
+    std: Doubles
+    """Population standard deviation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon(Moments):
+    """Moments over a horizon, with extremes."""
+
+    min: Singles
+    max: Singles
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """Principal components of the calibration, in units of its standard deviations; NaN while warming."""
+
+    vectors: Singles
+    """Shape ``(n, channels, channels)``; column ``i`` is component ``i``, strongest first."""
+    variances: Singles
+    """Shape ``(n, channels)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of each window's device up to the window's end; nothing after it."""
+
+    life: Moments
+    """Over every sample since the device was first seen."""
+    calibration: Moments
+    """Over the calibration; count 0 and NaN while it is not complete."""
+    horizons: Mapping[float, Horizon]
+    """By horizon, seconds."""
+    components: Components | None = None
+    """Where ``WindowSpec.monitor`` is set."""
+    events: Doubles = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    """Shape ``(n, events, 3)``: count, sum of cosines and of sines of the local times of day of events so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Windows that closed together, of one domain; ``n`` rows, each device's in order of their ends."""
+
+    device: Integers
+    end_s: Doubles
+    """End of the window, Unix seconds; the window is ``[end - length, end)``."""
+    values: Singles
+    """Shape ``(n, slots, channels)``, NaN where missing; slot ``k`` covers the period that starts at
+    ``end_s - (slots - k) * period_s``."""
+    coverage: Singles
+    """Share of slots with any valid channel, above 0 (an empty window is not reported) … 1."""
+    trigger_s: Doubles
+    """Measurement time of the sample that closed the window, Unix seconds."""
+    warming: Flags
+    """Whether the device's calibration is not complete yet."""
+    history: History
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of the rows of one :meth:`Windows.add`: boolean masks over them."""
+
+    duplicate: Flags
+    """The device's slot already held a sample of this very time; the two are merged, newest valid value wins."""
+    late: Flags
+    """The sample's hop had closed before; it is stray, no window holds it."""
+    crowded: Flags
+    """The slot already held a sample of another time; that one was pushed out and is stray now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Raw samples of hops that closed: ``b`` blocks, one a device and hop that has any, of ``m`` samples in all."""
+
+    device: Integers
+    """Shape ``(b,)``."""
+    start_s: Doubles
+    """Start of the hop, Unix seconds, shape ``(b,)``."""
+    offset: Integers
+    """Block ``i`` is ``times[offset[i]:offset[i + 1]]``; shape ``(b + 1,)``."""
+    times: Doubles
+    """Shape ``(m,)``, ascending in a block."""
+    values: Singles
+    """Shape ``(m, channels)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """Samples that no window holds and no block will: late or pushed out of their slot. Store each under its own time.
+
+    (A block of several strays would be overwritten by another one with the same first sample.)
+    """
+
+    device: Integers
+    times: Doubles
+    values: Singles
