@@ -20,43 +20,72 @@ from contract.messages import Alert, DeviceState, Health, Sample
 RESERVED: Final = ("ts", "seq")
 """Field names of a telemetry payload that are not channels."""
 
+_Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""What ``seq`` may be: a whole number that a double holds exactly."""
+
 
 class TelemetryDecoder:
     """Turns the telemetry payloads of one domain into rows, one per sample.
 
-    A row is ``(ts, seq, channel, channel, …)`` in the channels' order: ``ts`` in Unix seconds, ``seq`` -1 where the
-    device does not count, a missing channel NaN. Ranges are not checked here: that is done for many rows at once.
+    A row is ``ts, seq, channel, channel, …`` in the channels' order: ``ts`` in Unix seconds, ``seq`` -1 where the
+    device does not count; what was sent as ``null`` is None, what was not sent NaN. Ranges are not checked here: that
+    is done for many rows at once. Rows go into one flat list, because a list of numbers becomes an array fastest.
     """
 
     def __init__(self, domain: Domain) -> None:
         """Prepare for one domain's channels."""
         fields: list[tuple[str, Any, Any]] = [
             ("ts", float | datetime, msgspec.NODEFAULT),
-            ("seq", Annotated[int, msgspec.Meta(ge=0, lt=2**53)] | None, -1),
+            ("seq", _Counter | None, -1),
             *((name, float | None, math.nan) for name in domain.channel_names),
         ]
         # required field first, then defaults; a struct's layout is fixed, so decoding allocates one object a sample
-        self._type = msgspec.defstruct(f"{domain.name}_sample", fields, gc=False)
-        self._decode = msgspec.json.Decoder(self._type | list[self._type]).decode  # type: ignore[name-defined]
+        sample = msgspec.defstruct(f"{domain.name}_sample", fields, gc=False)
+        self._decode = msgspec.json.Decoder(sample | list[sample]).decode  # type: ignore[valid-type]
         self._row = msgspec.structs.astuple
+        self.width = len(fields)
+        """Numbers in a row."""
 
-    def rows(self, payload: bytes | memoryview) -> list[tuple[float, ...]]:
-        """Decode one payload.
+    def read(self, payload: bytes, into: list[float | None]) -> int:
+        """Append the rows of one payload to a flat list; return how many. On an error nothing is appended.
 
         :raises PayloadError: not JSON, a required field is missing, or a field has the wrong type
         """
         try:
             decoded = self._decode(payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise PayloadError(str(error)) from error
-        samples = decoded if type(decoded) is list else (decoded,)
-        return [self._row_of(sample) for sample in samples]
+        if type(decoded) is not list:
+            row = self._row(decoded)
+            if type(row[0]) is float:  # the common case first
+                into += row
+                return 1
+            decoded = [decoded]
+        rows = [self._timed(sample) for sample in decoded]
+        for row in rows:
+            into += row
+        return len(rows)
 
-    def _row_of(self, sample: Any) -> tuple[float, ...]:
-        row: tuple[Any, ...] = self._row(sample)
-        if type(row[0]) is float and None not in row:
-            return row
-        return (_seconds(row[0]), -1 if row[1] is None else row[1], *(math.nan if v is None else v for v in row[2:]))
+    def _timed(self, sample: Any) -> tuple[float | None, ...]:
+        ts, *rest = self._row(sample)
+        return (_seconds(ts), *rest)
+
+
+class _Counted(msgspec.Struct, gc=False):
+    seq: _Counter | None = None
+
+
+_counted = msgspec.json.Decoder(_Counted | list[_Counted])
+
+
+def counters(payload: bytes) -> list[int]:
+    """Return the ``seq`` of each sample of a payload that is refused, -1 where it cannot be known; at least one."""
+    try:
+        decoded = _counted.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return [-1]
+    samples = decoded if isinstance(decoded, list) else [decoded]
+    return [-1 if sample.seq is None else sample.seq for sample in samples] or [-1]
 
 
 def _seconds(ts: float | datetime) -> float:

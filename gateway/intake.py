@@ -2,6 +2,8 @@
 
 Pure: the clock is the batch's. Bytes come from anyone, so everything that is not as the wire contract says ends as a
 quarantined message with a reason, and what one device may cost is bounded (payload size, message rate, device count).
+A reason begins with its kind: ``topic``, ``domain``, ``devices``, ``size``, ``rate``, ``json``, ``state``, ``range``,
+``future`` or ``clock``.
 """
 
 from __future__ import annotations
@@ -9,54 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contract import codec, topics
 from contract.domains import Domain
+from contract.errors import PayloadError, TopicError
 from contract.messages import DeviceState
 from contract.topics import DeviceId
+from gateway.lane import Columns, IntakeLimits, Lane, Refusals
 from gateway.ports import Batch, Quarantined
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntakeLimits:
-    """What an untrusted device may do."""
-
-    max_payload_bytes: int = 65536
-    """Largest payload, bytes."""
-    max_devices: int = 10_000
-    """Most devices over all domains; messages of further ones are quarantined."""
-    max_messages_per_s: float = 100.0
-    """Most messages a second of one device, averaged over ``burst_s``."""
-    burst_s: float = 600.0
-    """Depth of a device's token bucket, seconds at the full rate: a backlog of this size passes at once."""
-    max_future_s: float = 300.0
-    """How far a device's clock may be ahead of the gateway's, seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Samples of one domain that passed every check, in order of arrival."""
-
-    domain: Domain
-    device: NDArray[np.int64]
-    """Shape ``(n,)``: index of the device in its domain."""
-    ts: NDArray[np.float64]
-    """Shape ``(n,)``: time of measurement, Unix seconds."""
-    seq: NDArray[np.int64]
-    """Shape ``(n,)``: the device's counter, -1 where it does not count."""
-    values: NDArray[np.float32]
-    """Shape ``(n, channels)``; NaN is missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusals:
-    """Samples of one domain that were quarantined, for the ledger."""
-
-    device: NDArray[np.int64]
-    """Shape ``(n,)``: index of the device in its domain."""
-    seq: NDArray[np.int64]
-    """Shape ``(n,)``: the device's counter, -1 where it is not known."""
+__all__ = ["Columns", "Intake", "IntakeLimits", "Refusals", "StateChange", "Taken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +48,141 @@ class Taken:
     quarantined: list[Quarantined]
 
 
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    listening_s: float
+    received_s: float | None
+    lanes: dict[str, tuple[list[tuple[str, str]], bytes]]
+
+
 class Intake:
     """Decodes batches and keeps the register of devices."""
 
     def __init__(self, domains: Mapping[str, Domain], limits: IntakeLimits) -> None:
         """Prepare for the devices of these domains; none is known yet."""
-        raise NotImplementedError
+        self._limits = limits
+        self._lanes = {name: Lane(domain, limits) for name, domain in domains.items()}
+        self._telemetry: dict[str, tuple[Lane, int]] = {}
+        self._indices: dict[DeviceId, int] = {}
+        self._listening_s = 0.0
+        self._received_s: float | None = None
+        self._reasons: dict[int, str] = {}
+        self._states: list[StateChange] = []
+
+    @property
+    def listening_s(self) -> float:
+        """Time the gateway has listened, seconds.
+
+        Silence is measured on it: it neither jumps with the gateway's clock nor runs while the gateway was away.
+        """
+        return self._listening_s
 
     def take(self, batch: Batch) -> Taken:
         """Decode and check one batch; never raises for what a message holds."""
-        raise NotImplementedError
+        self._begin(batch.received_s)
+        known, longest = self._telemetry.get, self._limits.max_payload_bytes
+        for place, (topic, payload) in enumerate(batch.messages):
+            source = known(topic) or self._unfamiliar(place, topic, payload, batch.received_s)
+            if source is None:
+                continue
+            lane, index = source
+            if len(payload) <= longest:
+                try:
+                    count = lane.read(payload, lane.flat)
+                except PayloadError as error:
+                    count = lane.refuse(place, index, f"json: {error}", codec.counters(payload))
+            else:
+                count = lane.refuse(place, index, f"size: {len(payload)} bytes, the limit is {longest}", [-1])
+            lane.place.append(place)
+            lane.index.append(index)
+            lane.count.append(count)
+        return self._taken(batch)
 
     def devices(self, domain: str) -> list[DeviceId]:
         """Return the devices of a domain; the position is the index used everywhere else. Do not change it."""
-        raise NotImplementedError
+        return self._lanes[domain].devices
 
-    def received_s(self, domain: str) -> NDArray[np.float64]:
-        """Return when each device of a domain was last heard of, gateway's clock, Unix seconds, shape ``(devices,)``."""
-        raise NotImplementedError
+    def heard_s(self, domain: str) -> NDArray[np.float64]:
+        """Return when each device of a domain last sent telemetry, on :attr:`listening_s`, shape ``(devices,)``."""
+        return self._lanes[domain].heard_s()
 
     def dump(self) -> bytes:
         """Return the state."""
-        raise NotImplementedError
+        lanes = {name: lane.dump() for name, lane in self._lanes.items()}
+        return msgspec.msgpack.encode(_State(self._listening_s, self._received_s, lanes))
 
     def load(self, state: bytes) -> None:
         """Take over a state that :meth:`dump` returned."""
-        raise NotImplementedError
+        loaded = msgspec.msgpack.decode(state, type=_State)
+        self._listening_s, self._received_s = loaded.listening_s, loaded.received_s
+        self._telemetry, self._indices = {}, {}
+        for name, (devices, rows) in loaded.lanes.items():
+            lane = self._lanes[name]
+            lane.load(devices, rows)
+            for index, device in enumerate(lane.devices):
+                self._remember(lane, device, index)
+
+    def _begin(self, received_s: float) -> None:
+        if self._received_s is not None:
+            self._listening_s += min(max(received_s - self._received_s, 0.0), self._limits.max_pause_s)
+        self._received_s = received_s
+        self._reasons, self._states = {}, []
+        for lane in self._lanes.values():
+            lane.begin()
+
+    def _taken(self, batch: Batch) -> Taken:
+        columns, refusals, reasons = {}, {}, self._reasons
+        for name, lane in self._lanes.items():
+            found = lane.finish(self._listening_s, batch.received_s)
+            if found is not None:
+                columns[name] = found
+            refused = lane.refusals()
+            if refused is not None:
+                refusals[name] = refused
+            reasons |= lane.reasons
+        return Taken(columns, refusals, self._states, [self._quarantined(batch, place) for place in sorted(reasons)])
+
+    def _quarantined(self, batch: Batch, place: int) -> Quarantined:
+        topic, payload = batch.messages[place]
+        kept = bytes(payload[: self._limits.max_payload_bytes])
+        return Quarantined(batch.position, place, batch.received_s, topic, self._reasons[place], kept)
+
+    def _unfamiliar(self, place: int, topic: str, payload: bytes, received_s: float) -> tuple[Lane, int] | None:
+        """Deal with a topic that is not telemetry of a known device; return lane and index if it is of a new one."""
+        try:
+            device, leaf = topics.parse_device_topic(topic)
+        except TopicError as error:
+            self._reasons[place] = f"topic: {error}"
+            return None
+        if leaf == "alert":
+            self._reasons[place] = "topic: alerts are written by the gateway, not read by it"
+            return None
+        source = self._register(place, device, received_s)
+        if source is None or leaf == "telemetry":
+            return source
+        self._state(place, device, source[1], payload)
+        return None
+
+    def _register(self, place: int, device: DeviceId, received_s: float) -> tuple[Lane, int] | None:
+        lane, index = self._lanes.get(device.domain), self._indices.get(device)
+        if lane is None:
+            self._reasons[place] = f"domain: {device.domain!r} is none of {', '.join(self._lanes)}"
+            return None
+        if index is None:
+            if len(self._indices) >= self._limits.max_devices:
+                self._reasons[place] = f"devices: there are {len(self._indices)} already, which is the limit"
+                return None
+            index = lane.add(device, self._listening_s, received_s)
+            self._remember(lane, device, index)
+        return lane, index
+
+    def _remember(self, lane: Lane, device: DeviceId, index: int) -> None:
+        self._indices[device] = index
+        self._telemetry[topics.telemetry(device)] = (lane, index)
+
+    def _state(self, place: int, device: DeviceId, index: int, payload: bytes) -> None:
+        if not payload:  # somebody cleared the retained state of a device that is gone
+            return
+        try:
+            self._states.append(StateChange(device, index, codec.decode_state(payload)))
+        except PayloadError as error:
+            self._reasons[place] = f"state: {error}"
