@@ -21,7 +21,7 @@ motor body            + 42 … 60 K            SKAB: 68 … 93 °C; insulation c
 thermal time constant 10 … 16 min            motors below 1 kW
 fluid                 + 4 … 8 K              SKAB: 22 … 30 °C
 vibration             0.03 … 0.25 g          SKAB: 0.027 … 0.24 g; imbalance grows with speed² (ISO 21940)
-NPSH margin           0.10 … 0.14 x rated    head falls with the deficit (Gülich, ch. 6)
+NPSH margin           0.14 … 0.20 x rated    head falls with the deficit (Gülich, ch. 6)
 voltage               230 ± 2 … 10 V         SKAB: standard deviation 10.5 … 11 V; EN 50160: ± 10 %
 ====================  =====================  ====================================================================
 
@@ -144,8 +144,8 @@ class Skid:
             motor_efficiency=between(0.72, 0.82),
             power_factor=between(0.75, 0.9),
             idle_w=between(60.0, 110.0),
-            margin=between(0.10, 0.14),
-            npsh=between(0.15, 0.25),
+            margin=between(0.14, 0.2),
+            npsh=between(0.1, 0.18),
             motor_rise_k=between(42.0, 60.0),
             motor_tau_s=between(600.0, 960.0),
             fluid_rise_k=between(4.0, 8.0),
