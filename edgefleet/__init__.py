@@ -1,0 +1,1 @@
+"""The command: argument parsing and composition of the other rooms."""
