@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contract.messages import Severity
+from gateway.frames import Events, WindowSpec
 from gateway.inference.errors import ManifestError, ShelfFileError
 
 MODEL: Final = "model.tflite"
@@ -27,30 +28,44 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Window(_Section):
-    """Which samples make one row of features."""
+class Event(_Section):
+    """Something that happens on a device whenever a channel rises above a threshold; its times of day are learned."""
 
-    length_s: Annotated[float, Field(gt=0.0)]
-    """Span of raw samples, seconds."""
-    hop_s: Annotated[float, Field(gt=0.0)]
-    """Time from one window's end to the next, seconds; ends are multiples of it since the epoch."""
-    period_s: Annotated[float, Field(gt=0.0)]
-    """Time between two samples, seconds."""
-    lateness_s: Seconds
-    """How late a sample may come and still find its window, seconds."""
+    name: str
+    """First part of its features' names."""
+    channel: str
+    above: float
+    """Threshold, in the channel's unit."""
+
+
+class Window(_Section):
+    """Which samples make one row of features; see :class:`gateway.frames.WindowSpec` for every field."""
+
+    length_s: float
+    hop_s: float
+    period_s: float
+    lateness_s: float
     min_coverage: Share
-    """Share of samples without which a window is reported as insufficient and not scored."""
     calibration_s: Seconds = 0.0
-    """First span of a device's life in which it is taken to be normal, seconds; 0 for none."""
     horizons_s: tuple[float, ...] = ()
-    """Longer spans, seconds, over which bucket aggregates are kept."""
+    buckets: int = 8
+    monitor: bool = False
+    events: tuple[Event, ...] = ()
+
+    @property
+    def spec(self) -> WindowSpec:
+        """The same for :class:`gateway.windows.Windows`.
+
+        :raises ValueError: windows cannot be cut so
+        """
+        events = tuple(Events(name=event.name, channel=event.channel, above=event.above) for event in self.events)
+        return WindowSpec(**self.model_dump(exclude={"events"}), events=events)
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.length_s < 2 * self.period_s:
-            raise ValueError(f"length_s = {self.length_s} is shorter than two samples (one every {self.period_s} s)")
+    def _can_be_cut(self) -> Self:
         if self.hop_s > self.length_s:
             raise ValueError(f"hop_s = {self.hop_s} leaves gaps between windows of {self.length_s} s")
+        _ = self.spec  # refuses what cannot be cut
         return self
 
 

@@ -1,0 +1,144 @@
+"""Small dense nets: fitted on standardised features, stopped by the worst validation set, quantised to int8."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.metrics import average_precision
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Net:
+    """Shape and training of a net."""
+
+    hidden: tuple[int, ...] = (32, 16)
+    epochs: int = 40
+    patience: int = 8
+    """Epochs without a better worst set after which fitting ends."""
+    batch: int = 512
+    rate: float = 2e-3
+    decay: float = 1e-4
+    """Weight decay (L2)."""
+    jitter: float = 0.05
+    """Standard deviation of noise on the standardised inputs, in scales."""
+    seed: int = 20240229
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one data set, standardised: features ``(n, f)``, label and weight ``(n,)``."""
+
+    features: Floats
+    label: NDArray[np.bool_]
+    weight: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A fitted net in both forms, and how it came about."""
+
+    float_model: bytes
+    int8_model: bytes
+    curves: dict[str, tuple[float, ...]]
+    """Average precision of each validation set, and the training loss, epoch by epoch."""
+    epoch: int
+    """The epoch that was kept."""
+
+
+def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
+    """Fit, keep the epoch whose worst validation set ranks best, convert to TFLite, float and int8."""
+    tf = _tensorflow(net.seed)
+    model = _build(tf, train.features.shape[1], net)
+    model.compile(optimizer=tf.keras.optimizers.AdamW(net.rate, weight_decay=net.decay), loss="binary_crossentropy")
+    weights = _balanced(train)
+    curves: dict[str, list[float]] = {"loss": [], **{name: [] for name in validation}}
+    best, best_epoch, kept = -1.0, 0, model.get_weights()
+    for epoch in range(net.epochs):
+        history = model.fit(
+            train.features, train.label.astype(np.float32), sample_weight=weights, batch_size=net.batch, verbose=0
+        )
+        curves["loss"].append(float(history.history["loss"][0]))
+        for name, part in validation.items():
+            curves[name].append(_rank(model, part))
+        worst = min(curves[name][-1] for name in validation)
+        if worst > best + 1e-4:
+            best, best_epoch, kept = worst, epoch, model.get_weights()
+        elif epoch - best_epoch >= net.patience:
+            break
+    model.set_weights(kept)
+    rows = train.features[np.random.default_rng(net.seed).permutation(len(train.features))[:2000]]
+    float_model, int8_model = _convert(tf, model, rows)
+    return Fitted(
+        float_model=float_model,
+        int8_model=int8_model,
+        curves={name: tuple(values) for name, values in curves.items()},
+        epoch=best_epoch,
+    )
+
+
+def _tensorflow(seed: int) -> Any:
+    """Import TensorFlow, one thread and the same numbers every time."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels differ from processor to processor
+    import tensorflow as tf  # noqa: PLC0415  # seconds to import, an extra, wanted only when training
+
+    with contextlib.suppress(RuntimeError):  # already running: then the settings already stand
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    return tf
+
+
+def _build(tf: Any, width: int, net: Net) -> Any:
+    layers = tf.keras.layers
+    hidden = [layers.Dense(units, activation="relu") for units in net.hidden]
+    return tf.keras.Sequential(
+        [tf.keras.Input((width,)), layers.GaussianNoise(net.jitter), *hidden, layers.Dense(1, activation="sigmoid")]
+    )
+
+
+def _balanced(part: Part) -> Floats:
+    """Return weights under which positives and negatives weigh the same, their mean 1."""
+    positive, negative = part.weight[part.label].sum(), part.weight[~part.label].sum()
+    factor = np.where(part.label, 0.5 / max(positive, 1.0), 0.5 / max(negative, 1.0))
+    weights: Floats = (part.weight * factor * len(part.label)).astype(np.float32)
+    return weights
+
+
+def _rank(model: Any, part: Part) -> float:
+    counted = part.weight > 0.0
+    scores = model.predict(part.features[counted], batch_size=8192, verbose=0)[:, 0]
+    return average_precision(part.label[counted], scores)
+
+
+def _convert(tf: Any, model: Any, rows: Floats) -> tuple[bytes, bytes]:
+    with _quiet():
+        plain = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([row[None, :]] for row in rows)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+        return bytes(plain), bytes(converter.convert())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converter's reports out of the terminal."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
