@@ -1,8 +1,8 @@
 """How good the alerts were, against what the simulator injected. Pure.
 
-An alert of a model's rule is true if it began while a fault was there, or within the grace after it (a window that still
-holds the fault, and the lateness for which it waits), on the fault's device or on one that the fault affects. Every other
-alert of a model is false, whatever caused it. Sensor rules are counted apart, against the device faults.
+An alert of a model's rule is true if it began while a fault was there, or within the grace after it (a window that
+still holds the fault, and the lateness for which it waits), on the fault's device or on one that the fault affects.
+Every other alert of a model is false, whatever caused it. Sensor rules are counted apart, against the device faults.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which event meets which device, and when: drawn from the world's table, so that no two meet on one device.
 
 About half of the devices get faults; of the others, every second one gets look-alikes and the rest stays clean.
-Weather hits a whole site once. Some of the devices without faults get a device fault. The first fault of some devices
-falls into the live part, so that somebody who watches sees alerts arise.
+Weather hits a whole site once, whatever else goes on there. Some of the devices without faults get a device fault. The
+first fault of some devices falls into the live part, so that somebody who watches sees alerts arise.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ class Draw:
     def _weather(self) -> None:
         for event in self._world.events:
             if event.whole_site:
-                slot = self._slot(_timing(event), self._names, self._first_onset_s(_timing(event), live=False))
+                slot = self._slot(
+                    _timing(event), self._names, self._first_onset_s(_timing(event), live=False), may_outlast=True
+                )
                 if slot is not None:
                     self._inject(event, self._names, slot)
 
@@ -133,10 +135,10 @@ class Draw:
 
     def _first_onset_s(self, timing: _Timing, *, live: bool) -> float:
         """Return where to look first: anywhere, or so that the event is under way in the live part."""
-        low, longest_s, span = self._earliest_s, timing.duration_s[1], self._span
-        high = span.end_s - longest_s - timing.aftermath_s
+        low, shortest_s, span = self._earliest_s, timing.duration_s[0], self._span
+        high = span.end_s - shortest_s
         if live:
-            low = max(low, span.live_s - longest_s / 3)
+            low = max(low, span.live_s - shortest_s / 2)
             high = span.live_s + (span.end_s - span.live_s) / 3
         for _ in range(REDRAWS):
             wanted_s = float(self._rng.uniform(low, max(low, high)))
@@ -153,18 +155,18 @@ class Draw:
     ) -> _Slot | None:
         """Find the first free time from ``wanted_s`` on, else (``again``) from the earliest; ``None`` if there is none.
 
-        ``may_outlast``: the event need not be over when the data ends.
+        The data holds at least as much of it as the shortest event lasts; with ``may_outlast`` it may have just begun.
         """
         duration_s = float(self._rng.uniform(*timing.duration_s))
         slot = self._free(timing, names, wanted_s, duration_s, may_outlast=may_outlast)
         if slot is None and again:
-            slot = self._free(timing, names, self._earliest_s, duration_s, may_outlast=False)
+            slot = self._free(timing, names, self._earliest_s, duration_s, may_outlast=may_outlast)
         return slot
 
     def _free(
         self, timing: _Timing, names: Sequence[str], from_s: float, duration_s: float, *, may_outlast: bool
     ) -> _Slot | None:
-        needed_s = 0.0 if may_outlast else duration_s
+        needed_s = 0.0 if may_outlast else timing.duration_s[0]
         onset_s = _within_hours(from_s, timing.hours)
         while onset_s + needed_s < self._span.end_s:
             slot = _Slot(onset_s, onset_s + duration_s, onset_s + duration_s + timing.aftermath_s)
@@ -190,11 +192,15 @@ class Draw:
         for name in names:
             self._events.faults[name].append(fault)
             self._record(event.label, event.kind, name, slot)
+            if not event.whole_site:
+                self._take(name, slot)
+
+    def _take(self, name: str, slot: _Slot) -> None:
+        for other in self._reach(name):
+            self._taken[other].append((slot.onset_s, slot.over_s))
 
     def _record(self, label: str, kind: Kind, name: str, slot: _Slot) -> None:
         affected = self._world.affected(self._names, name) if kind != "device_fault" else ()
-        for other in (name, *affected):
-            self._taken[other].append((slot.onset_s, slot.over_s))
         self._events.truths.append(
             Truth(
                 fault=label,
@@ -218,6 +224,7 @@ class Draw:
             fault = kind.make(slot.onset_s, slot.end_s, rng, self._world.domain)
             self._events.device_faults[name].append(fault)
             self._record(kind.label, "device_fault", name, slot)
+            self._taken[name].append((slot.onset_s, slot.over_s))
 
     def _hardware_slot(self, kind: DeviceFaultType, name: str) -> _Slot | None:
         shortest, longest = kind.duration_periods
