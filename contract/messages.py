@@ -66,23 +66,28 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway says of itself on its health topic and in the ``gateway`` measurement."""
+    """What the gateway says of itself, on its health topic and as ``gateway`` points; totals since its first start."""
 
     ts: float
+    """Clock of the gateway, Unix seconds."""
     uptime_s: float
     messages_total: int
     messages_per_s: float
+    samples_total: int
     quarantined_total: int
     windows_total: int
     inferences_total: int
+    alerts_total: int
     alerts_open: int
     devices: int
-    journal_lag: int
-    """Messages that are journaled but not yet processed."""
+    batches_waiting: int
+    """Batches that are journaled but not yet processed."""
     outbox_entries: int
+    outbox_bytes: int
     outbox_age_s: float
+    """Age of the oldest entry that a store has not taken, seconds."""
     inference_s: float
-    """Time in the models since the last report, seconds."""
+    """Time in the models since this start, seconds."""
     memory_bytes: int
     written_bytes: int
-    dropped_total: int
+    """Bytes that this process caused to be written to disk since this start."""

@@ -143,7 +143,10 @@ class Journal(Protocol):
     """Durable log of received batches, and the last snapshots of the state that they led to."""
 
     def append(self, received_s: float, messages: Sequence[Message]) -> Batch:
-        """Make messages durable; when this returns they may be acknowledged."""
+        """Make messages durable; when this returns they may be acknowledged.
+
+        :raises StorageFullError: nothing was taken
+        """
 
     def read(self, after: int) -> Iterator[Batch]:
         """Yield the batches after a position, oldest first."""
@@ -166,6 +169,16 @@ class Entry:
     outputs: Outputs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxLoad:
+    """How much waits for the slowest store."""
+
+    entries: int
+    size_bytes: int
+    oldest_age_s: float
+    """Time since the oldest entry was appended, seconds; 0 when there is none."""
+
+
 class Outbox(Protocol):
     """Durable queue of outputs with one cursor per store and lane."""
 
@@ -185,8 +198,15 @@ class Outbox(Protocol):
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a store's cursor past an entry; entries that every store has passed are deleted."""
 
+    def load(self) -> OutboxLoad:
+        """Return how much waits, over both lanes; touches no disk."""
+
     def close(self) -> None:
         """Release the file."""
+
+
+class StorageFullError(Exception):
+    """Journal or outbox cannot take more now: nothing was taken; the same call may work later."""
 
 
 class StoreUnavailableError(Exception):
@@ -221,6 +241,16 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release what is open."""
+
+
+class Keeper(Store, Protocol):
+    """The local store: besides taking outputs, it keeps what the other stores refuse."""
+
+    async def write_refused(self, store: str, refused: Sequence[Refused]) -> None:
+        """Keep points that a store will never take, with its words.
+
+        :raises StoreUnavailableError: try again later
+        """
 
 
 class Scorer(Protocol):

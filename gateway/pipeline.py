@@ -1,0 +1,327 @@
+"""From a batch of messages to its outputs: pure, without clock or I/O.
+
+    messages → intake → ledger → windows → features → score → judge → outputs
+                                       └── sensors ─────────────┘
+
+Live traffic, replay after a crash and the offline backtest all call :meth:`Pipeline.process`. State is a pure function of
+the batches: ``dump`` and ``load`` make it a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.domains import Domain
+from contract.messages import Alert, Reason
+from contract.points import COVERAGE, MODEL_VERSION, SCORE, FieldValue, Point, nanoseconds
+from contract.topics import DeviceId
+from gateway import alerts, reasons
+from gateway.alerts import Judge, Rule
+from gateway.calendars import Calendar
+from gateway.features import FeatureSet
+from gateway.frames import Blocks, Frames, Strays, WindowSpec
+from gateway.intake import Columns, Intake, IntakeLimits, Refusals, StateChange
+from gateway.ledger import Ledger
+from gateway.ports import Batch, Outputs, Readings, Scorer
+from gateway.sensors import Sensors, Silence
+from gateway.windows import Windows
+
+STORED_STATISTICS: Final = ("mean", "std", "min", "max")
+"""Statistics of every channel that each window's point holds, whatever the model uses."""
+STORED_TIME: Final = ("hour", "weekday", "part_of_day", "weekend", "holiday")
+"""Time features that each window's point holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A scorer and the rule that judges its scores."""
+
+    rule: str
+    version: str
+    scorer: Scorer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How one domain is processed."""
+
+    domain: Domain
+    window: WindowSpec
+    rules: tuple[Rule, ...]
+    """The model's rule and the sensor rules."""
+    model: Model | None = None
+    """Without one, windows are stored but not scored."""
+    calendar: Calendar
+    silent_after_s: float | None = None
+    """Time without a message after which a device is silent; ten periods, at least 30 s, where none is given."""
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """What went through so far; part of the state, so that a restart goes on counting."""
+
+    messages: int = 0
+    samples: int = 0
+    quarantined: int = 0
+    windows: int = 0
+    insufficient: int = 0
+    inferences: int = 0
+    alerts: int = 0
+
+
+class Room(Protocol):
+    """A part with state."""
+
+    def dump(self) -> bytes:
+        """Return the state."""
+
+    def load(self, state: bytes) -> None:
+        """Take over a state that :meth:`dump` returned."""
+
+
+class Pipeline:
+    """All domains of one gateway."""
+
+    def __init__(self, plans: Sequence[Plan], limits: IntakeLimits) -> None:
+        """Start with no device."""
+        self._intake = Intake({plan.domain.name: plan.domain for plan in plans}, limits)
+        self._domains = {plan.domain.name: DomainPipeline(plan) for plan in plans}
+        self._messages = 0
+        self._quarantined = 0
+
+    def process(self, batch: Batch) -> Outputs:
+        """Return what a batch gives. A batch without messages only lets time pass."""
+        taken = self._intake.take(batch)
+        outputs = Outputs(quarantined=taken.quarantined)
+        self._messages += len(batch.messages)
+        self._quarantined += len(taken.quarantined)
+        for state in taken.states:
+            self._domains[state.device.domain].state(state)
+        for name, domain in self._domains.items():
+            devices = self._intake.devices(name)
+            domain.process(taken.columns.get(name), taken.refusals.get(name), devices, outputs)
+            domain.silence(batch.received_s, self._intake.received_s(name), devices, outputs)
+        return outputs
+
+    def flush(self) -> Outputs:
+        """Close every window that holds a sample: the end of an offline run."""
+        outputs = Outputs()
+        for name, domain in self._domains.items():
+            domain.flush(self._intake.devices(name), outputs)
+        return outputs
+
+    def open_alerts(self) -> list[Alert]:
+        """Return the alerts that are firing."""
+        return [alert for domain in self._domains.values() for alert in domain.judge.open_alerts()]
+
+    @property
+    def devices(self) -> int:
+        """Number of devices seen so far."""
+        return sum(len(self._intake.devices(name)) for name in self._domains)
+
+    def statistics(self) -> Statistics:
+        """Return what went through so far."""
+        parts = [domain.statistics for domain in self._domains.values()]
+        return Statistics(
+            self._messages,
+            sum(part.samples for part in parts),
+            self._quarantined,
+            sum(part.windows for part in parts),
+            sum(part.insufficient for part in parts),
+            sum(part.inferences for part in parts),
+            sum(part.alerts for part in parts),
+        )
+
+    def dump(self) -> bytes:
+        """Return the whole state."""
+        domains = {name: domain.dump() for name, domain in self._domains.items()}
+        return msgspec.msgpack.encode((self._messages, self._quarantined, self._intake.dump(), domains))
+
+    def load(self, state: bytes) -> None:
+        """Take over a state that :meth:`dump` returned; a domain that it does not know starts empty."""
+        self._messages, self._quarantined, intake, domains = msgspec.msgpack.decode(
+            state, type=tuple[int, int, bytes, dict[str, bytes]]
+        )
+        self._intake.load(intake)
+        for name, domain in self._domains.items():
+            if name in domains:
+                domain.load(domains[name])
+
+
+class DomainPipeline:
+    """The path of one domain's samples."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Start with no device."""
+        self._plan = plan
+        self._domain = plan.domain
+        self._windows = Windows(plan.domain, plan.window, plan.calendar)
+        self._ledger = Ledger()
+        self._sensors = Sensors(plan.domain, hop_s=plan.window.hop_s)
+        self._silence = Silence(plan.domain, silent_after_s=plan.silent_after_s)
+        self.judge = Judge(plan.domain.name, plan.rules)
+        self._rooms: tuple[Room, ...] = (self._windows, self._ledger, self._sensors, self._silence, self.judge)
+        self.statistics = Statistics()
+        model_names = () if plan.model is None else plan.model.scorer.feature_names
+        stored = [f"{channel}_{name}" for channel in plan.domain.channel_names for name in STORED_STATISTICS]
+        names = tuple(dict.fromkeys((*stored, *STORED_TIME, *model_names)))
+        self._features = FeatureSet(names, plan.domain, plan.window, plan.calendar)
+        self._inputs = np.array([names.index(name) for name in model_names], np.intp)
+
+    def process(
+        self, columns: Columns | None, refusals: Refusals | None, devices: Sequence[DeviceId], outputs: Outputs
+    ) -> None:
+        """Take samples and append what they give."""
+        touched: set[int] = set()
+        if refusals is not None:
+            self._ledger.refuse(refusals)
+            touched.update(refusals.device.tolist())
+        if columns is not None:
+            self._take(columns)
+            touched |= self._drain(devices, outputs)
+        outputs.ledger += self._ledger.lines(sorted(touched), devices)
+
+    def flush(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
+        """Close every window that holds a sample."""
+        self._windows.flush()
+        outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
+
+    def state(self, change: StateChange) -> None:
+        """Enter what a device's state topic said."""
+        self._silence.state(change.index, change.state)
+
+    def silence(
+        self, now_s: float, received_s: NDArray[np.float64], devices: Sequence[DeviceId], outputs: Outputs
+    ) -> None:
+        """Judge which devices are silent as of a batch's receive time."""
+        for change in self._silence.check(now_s, received_s):
+            outputs.alerts += self._count_alerts(
+                self.judge.silence(
+                    devices[change.index], change.index, silent=change.silent, at_s=now_s, words=change.words
+                )
+            )
+
+    def dump(self) -> bytes:
+        """Return the state."""
+        return msgspec.msgpack.encode((self.statistics, [room.dump() for room in self._rooms]))
+
+    def load(self, state: bytes) -> None:
+        """Take over a state that :meth:`dump` returned."""
+        self.statistics, states = msgspec.msgpack.decode(state, type=tuple[Statistics, list[bytes]])
+        for room, part in zip(self._rooms, states, strict=True):
+            room.load(part)
+
+    def _take(self, columns: Columns) -> None:
+        """Enter samples in the ledger; put those that are new in their windows."""
+        self._count(samples=len(columns.ts))
+        new = self._ledger.take(columns)
+        device = columns.device[new]
+        added = self._windows.add(device, columns.ts[new], columns.values[new])
+        if added.late.any():
+            self._ledger.late(device[added.late])
+        if added.duplicate.any():
+            self._ledger.repeated(device[added.duplicate])
+
+    def _drain(self, devices: Sequence[DeviceId], outputs: Outputs) -> set[int]:
+        """Append what the windows gave; return the devices on which something closed."""
+        touched: set[int] = set()
+        for blocks in self._windows.blocks():
+            outputs.readings += block_readings(blocks, devices)
+            touched.update(blocks.device.tolist())
+        for strays in self._windows.strays():
+            outputs.readings += stray_readings(strays, devices)
+            touched.update(strays.device.tolist())
+        for frames in self._windows.close():
+            self._judge(frames, devices, outputs)
+        return touched
+
+    def _judge(self, frames: Frames, devices: Sequence[DeviceId], outputs: Outputs) -> None:
+        """Turn closed windows into points and alerts."""
+        features = self._features.compute(frames)
+        covered = frames.coverage >= self._plan.window.min_coverage
+        scores = self._score(features, covered & ~frames.warming)
+        outputs.points += self._points(frames, features, scores, devices)
+        windows = alerts.Windows(frames.device, frames.end_s, frames.trigger_s, covered, frames.warming)
+        by_rule = {} if self._plan.model is None else {self._plan.model.rule: scores}
+
+        def explain(window: int, _rule: str) -> tuple[str, tuple[Reason, ...]]:
+            return reasons.why(self._domain, frames, window)
+
+        transitions = self.judge.judge(windows, by_rule, self._sensors.check(frames), devices, explain)
+        outputs.alerts += self._count_alerts(transitions)
+        self._count(windows=len(frames), insufficient=int(np.count_nonzero(~covered)))
+
+    def _score(self, features: NDArray[np.float32], ready: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Score the windows that are ready, all in one call; NaN for the others."""
+        scores = np.full(len(features), np.nan, np.float32)
+        if self._plan.model is not None and ready.any():
+            scores[ready] = self._plan.model.scorer.score(features[np.ix_(ready, self._inputs)])
+            self._count(inferences=int(np.count_nonzero(ready)))
+        return scores
+
+    def _points(
+        self,
+        frames: Frames,
+        features: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        devices: Sequence[DeviceId],
+    ) -> list[Point]:
+        """Return a point per window; a feature that is undefined is absent."""
+        version = {} if self._plan.model is None else {MODEL_VERSION: self._plan.model.version}
+        names = (*self._features.names, COVERAGE, SCORE)
+        table = np.column_stack((features, frames.coverage, scores))
+        whole: NDArray[np.bool_] = ~np.isnan(table).any(axis=1)
+        points = []
+        for device, end_s, row, complete in zip(
+            frames.device.tolist(), frames.end_s.tolist(), table.tolist(), whole.tolist(), strict=True
+        ):
+            pairs = zip(names, row, strict=True)
+            fields: dict[str, FieldValue] = dict(pairs if complete else ((n, v) for n, v in pairs if v == v))  # noqa: PLR0124  # NaN
+            if SCORE in fields:
+                fields |= version
+            who = devices[device]
+            tags = {"site": who.site, "device": who.device}
+            points.append(Point(self._domain.name, tags, fields, nanoseconds(end_s)))
+        return points
+
+    def _count_alerts(self, transitions: list[Alert]) -> list[Alert]:
+        self._count(alerts=sum(alert.state == "firing" for alert in transitions))
+        return transitions
+
+    def _count(self, **more: int) -> None:
+        self.statistics = msgspec.structs.replace(
+            self.statistics, **{name: getattr(self.statistics, name) + count for name, count in more.items()}
+        )
+
+
+def block_readings(blocks: Blocks, devices: Sequence[DeviceId]) -> list[Readings]:
+    """Return the raw samples of closed hops as they are stored."""
+    times, values = blocks.times.astype("<f8"), blocks.values.astype("<f4")
+    bounds = blocks.offset.tolist()
+    return [
+        _readings(devices[device], start_s, times[first:end], values[first:end], late=False)
+        for device, start_s, first, end in zip(
+            blocks.device.tolist(), blocks.start_s.tolist(), bounds[:-1], bounds[1:], strict=True
+        )
+    ]
+
+
+def stray_readings(strays: Strays, devices: Sequence[DeviceId]) -> list[Readings]:
+    """Return samples that no window holds, each under its own time."""
+    times, values = strays.times.astype("<f8"), strays.values.astype("<f4")
+    return [
+        _readings(devices[device], start_s, times[i : i + 1], values[i : i + 1], late=True)
+        for i, (device, start_s) in enumerate(zip(strays.device.tolist(), strays.times.tolist(), strict=True))
+    ]
+
+
+def _readings(
+    who: DeviceId, start_s: float, times: NDArray[np.float64], values: NDArray[np.float32], *, late: bool
+) -> Readings:
+    start_ns = nanoseconds(start_s)
+    return Readings(who.site, who.domain, who.device, start_ns, late, len(times), times.tobytes(), values.tobytes())

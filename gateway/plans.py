@@ -1,0 +1,87 @@
+"""From settings and shelves to plans: how each domain is processed here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from contract.domains import DOMAINS, Domain
+from gateway.alerts import Rule, sensor_rules
+from gateway.calendars import Calendar
+from gateway.frames import WindowSpec
+from gateway.inference.manifest import Manifest
+from gateway.inference.shelf import Shelf
+from gateway.intake import IntakeLimits
+from gateway.pipeline import Model, Plan
+from gateway.settings import DomainSettings, Settings
+
+
+def plans(settings: Settings, shelves: Sequence[Shelf], domains: Mapping[str, Domain] = DOMAINS) -> list[Plan]:
+    """Return a plan for every domain; a domain without a shelf is stored, summarised and watched, but not scored."""
+    by_domain = {shelf.manifest.domain: shelf for shelf in shelves}
+    calendar = Calendar(settings.site.time_zone, settings.site.country)
+    return [_plan(domain, by_domain.get(name), settings.domain(name), calendar) for name, domain in domains.items()]
+
+
+def limits(settings: Settings) -> IntakeLimits:
+    """Return what untrusted devices may do."""
+    return IntakeLimits(
+        max_payload_bytes=settings.limits.max_payload_bytes,
+        max_devices=settings.limits.max_devices,
+        max_messages_per_s=settings.limits.max_messages_per_s,
+        max_future_s=settings.limits.max_future_s,
+    )
+
+
+def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: Calendar) -> Plan:
+    rules = sensor_rules(domain.name)
+    model = None
+    window = default_window(domain)
+    if shelf is not None:
+        stated = shelf.manifest
+        window = stated.window.spec
+        rules = (model_rule(stated, here), *rules)
+        model = Model(rule=stated.rule, version=stated.version, scorer=shelf.scorer())
+    return Plan(
+        domain=domain,
+        window=_window_here(window, here),
+        rules=rules,
+        model=model,
+        calendar=calendar,
+        silent_after_s=here.silent_after_s,
+    )
+
+
+def default_window(domain: Domain) -> WindowSpec:
+    """Return windows of sixty samples, six to a window, for a domain without a shelf."""
+    period_s = domain.period_s
+    return WindowSpec(length_s=60 * period_s, hop_s=10 * period_s, period_s=period_s, lateness_s=2 * period_s)
+
+
+def model_rule(stated: Manifest, here: DomainSettings) -> Rule:
+    """Return the rule that judges a model's scores, with this site's thresholds where they are set."""
+    judging = stated.judging
+    raise_at = judging.raise_at if here.raise_at is None else here.raise_at
+    clear_at = min(judging.clear_at, raise_at) if here.clear_at is None else here.clear_at
+    return Rule(
+        name=stated.rule,
+        domain=stated.domain,
+        kind="model",
+        severity=stated.severity,
+        raise_at=raise_at,
+        clear_at=clear_at,
+        raise_dwell_s=judging.raise_dwell_s,
+        clear_dwell_s=judging.clear_dwell_s,
+        cooldown_s=judging.cooldown_s,
+        model_version=stated.version,
+    )
+
+
+def _window_here(window: WindowSpec, here: DomainSettings) -> WindowSpec:
+    """Return a window with this site's period, lateness and coverage; a longer period brings its lateness along."""
+    period_s = window.period_s if here.period_s is None else here.period_s
+    lateness_s = max(window.lateness_s, 2 * period_s) if here.lateness_s is None else here.lateness_s
+    coverage = window.min_coverage if here.min_coverage is None else here.min_coverage
+    if here.period_s is None and here.lateness_s is None:
+        lateness_s = window.lateness_s
+    return replace(window, period_s=period_s, lateness_s=lateness_s, min_coverage=coverage)
