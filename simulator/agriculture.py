@@ -104,7 +104,7 @@ class Lameness(Course):
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how painful the claw is and how fast it becomes so."""
-        severity, rise_s = _between(rng, 0.65, 1.0), _between(rng, 2.0, 3.0) * HOUR_S
+        severity, rise_s = _between(rng, 0.55, 1.0), _between(rng, 2.0, 3.0) * HOUR_S
         return cls(onset_s=onset_s, end_s=end_s, severity=severity, rise_s=rise_s, fall_s=1.0 * HOUR_S)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:

@@ -39,9 +39,12 @@ PERIOD_S: Final = AGRICULTURE.period_s
 HOUR_MIN: Final = 60
 SETTLE_MIN: Final = 180
 """Minutes that a cow lives before her first reading, so that her behaviour and her last hour are her own."""
-CUD_PER_FEEDING: Final = 1.75
-"""Minutes of rumination that a minute of feeding asks for (Beauchemin 2018: 8 h for 4.5 h)."""
-NOISE_WIDTH: Final = 12
+CUD_PER_FEEDING: Final = 2.5
+"""Minutes of rumination that a minute of feeding asks for; a part of it passes unchewed."""
+PASSAGE_MIN: Final = 720.0
+"""Time constant with which cud leaves the rumen unchewed, minutes."""
+NOISE_WIDTH: Final = 11
+"""Random numbers that a cow takes a minute."""
 
 
 class Doing(NamedTuple):
@@ -152,7 +155,7 @@ class Cow:
         self._weather = weather
         self._noise = noise
         self._doing = LYING
-        self._cud_min = 60.0
+        self._cud_min = 120.0
         self._hunger = 0.5
         self._chewed = [20.0 / HOUR_MIN] * HOUR_MIN
         self._minute = 0
@@ -160,9 +163,9 @@ class Cow:
         self._heat_load = 0.0
         self._pulse_bpm = animal.heart_bpm
         self._pressure_mmhg = animal.pressure_mmhg
-        self._thermal = Wander(2400.0, PERIOD_S)
-        self._mood = Wander(1500.0, PERIOD_S)
-        self._vessels = Wander(2400.0, PERIOD_S)
+        self._thermal = Wander(5400.0, PERIOD_S)
+        self._mood = Wander(3600.0, PERIOD_S)
+        self._vessels = Wander(5400.0, PERIOD_S)
         for minute in range(SETTLE_MIN, 0, -1):
             self.step(start_s - minute * PERIOD_S)
 
@@ -200,13 +203,15 @@ class Cow:
     def _behave(self, condition: Condition, t_s: float, leave: float, choice: float) -> None:
         """Go on with the bout, or choose the next one by clock, hunger, cud and condition."""
         doing = self._doing
-        self._cud_min = min(300.0, self._cud_min + CUD_PER_FEEDING) if doing is FEEDING else self._cud_min
-        self._cud_min = max(0.0, self._cud_min - 1.0) if doing is RUMINATING else self._cud_min
-        self._hunger = max(0.0, self._hunger - 1.0 / 40.0) if doing is FEEDING else min(1.5, self._hunger + 1.0 / 190.0)
+        self._cud_min -= self._cud_min / PASSAGE_MIN
+        self._hunger = min(1.5, self._hunger + 1.0 / 190.0)
         length_min = doing.bout_min
         if doing is FEEDING:
+            self._cud_min += CUD_PER_FEEDING
+            self._hunger = max(0.0, self._hunger - 1.0 / 33.0)
             length_min *= condition.appetite
         elif doing is RUMINATING:
+            self._cud_min -= 1.0
             length_min *= min(1.0, condition.cud_drive)
         elif doing is LYING:
             length_min *= condition.lying_drive
@@ -220,7 +225,7 @@ class Cow:
         cool = 1.0 - 0.35 * self._heat_load
         weights = (
             (LYING, (1.5 - 0.9 * light) * condition.lying_drive * cool),
-            (RUMINATING, 1.3 * (1.5 - 0.9 * light) * min(2.0, self._cud_min / 80.0) * condition.cud_drive * cool),
+            (RUMINATING, 1.3 * (1.5 - 0.9 * light) * min(2.0, self._cud_min / 110.0) * condition.cud_drive * cool),
             (STANDING, (0.55 + 0.5 * light) * (2.0 - cool) / condition.lying_drive),
             (FEEDING, animal.feeding * meal_clock(hour) * self._hunger * condition.appetite * cool),
             (WALKING, animal.restless * (0.25 + 0.75 * light) * condition.walking_drive * cool),
@@ -238,20 +243,20 @@ class Cow:
         self._heat_load += (min(1.2, load_k / 12.0) - self._heat_load) / 45.0
         self._core_k += (animal.heat_gain * load_k + self._doing.heat_k + condition.fever_c - self._core_k) / 40.0
         cycle = math.cos(2.0 * math.pi * (t_s / 3600.0 - animal.peak_h) / 24.0)
-        return animal.temperature_c + animal.swing_c * cycle + self._core_k + 0.05 * self._thermal.step(kick)
+        return animal.temperature_c + animal.swing_c * cycle + self._core_k + 0.08 * self._thermal.step(kick)
 
     def _beat(self, condition: Condition, core_c: float, kick: float) -> float:
         """Return the heart rate: what she does, how warm she is, pain; it follows within minutes."""
         animal = self._animal
         aim = animal.heart_bpm + self._doing.heart_bpm + 9.0 * condition.stress + 4.0 * self._heat_load
-        aim += animal.fever_bpm_per_k * (core_c - animal.temperature_c) + 2.5 * self._mood.step(kick)
+        aim += animal.fever_bpm_per_k * (core_c - animal.temperature_c) + 3.0 * self._mood.step(kick)
         self._pulse_bpm += 0.4 * (aim - self._pulse_bpm)
         return self._pulse_bpm
 
     def _press(self, condition: Condition, kick: float) -> float:
         """Return the mean arterial pressure: vessels open in the heat, and close with pain."""
         aim = self._animal.pressure_mmhg + self._doing.pressure_mmhg + condition.tone_mmhg
-        aim += 12.0 * condition.stress - 11.0 * self._heat_load + 3.0 * self._vessels.step(kick)
+        aim += 12.0 * condition.stress - 11.0 * self._heat_load + 4.5 * self._vessels.step(kick)
         self._pressure_mmhg += 0.4 * (aim - self._pressure_mmhg)
         return self._pressure_mmhg
 

@@ -3,12 +3,12 @@
 ======================  =========================================================================================
 event                   what is bent, and what follows
 ======================  =========================================================================================
-valve_closing           outlet area to 0.30 … 0.65: flow, power and current fall, pressure rises
+valve_closing           outlet area to 0.3 … 0.7: flow, power and current fall, pressure rises
 cavitation              suction falls below the NPSH: vibration at the pump, unsteady flow and head, both lower
-rotor_imbalance         a steady tone of 1.0 … 2.5 x the healthy vibration, on both sensors
+rotor_imbalance         a steady tone of 0.6 … 2.5 x the healthy vibration, on both sensors
 bearing_wear            knocking at the motor's side, unsteady from second to second; drag raises current and heat
-leak                    0.25 … 0.7 of the metered flow is lost before the meter: flow and pressure fall, power rises
-overheating             cooling to 0.15 … 0.4: the motor's body warms by degrees a minute, nothing else moves
+leak                    0.2 … 0.6 of the metered flow is lost before the meter: flow and pressure fall, power rises
+overheating             cooling to 0.15 … 0.5: the motor's body warms by degrees a minute, nothing else moves
 set_point_change        speed to 0.8 … 0.94 or 1.05 … 1.12: all channels along the affinity laws
 start_stop              speed to 0 and back
 ======================  =========================================================================================
@@ -27,14 +27,12 @@ import numpy as np
 from contract.domains import INDUSTRIAL
 from contract.topics import DeviceId
 from simulator.noise import Noise
-from simulator.pump import Condition, PumpSkid, Skid
+from simulator.pump import NOISE_WIDTH, Condition, PumpSkid, Skid
 from simulator.shapes import Course
 from simulator.weather import Weather
 from simulator.worlds import EventType, Fault, Plant, World, generator
 
 MINUTE_S: Final = 60.0
-NOISE_WIDTH: Final = 14
-"""Random numbers that a skid takes a second."""
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
@@ -50,7 +48,7 @@ class ValveClosing(Course):
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how far and how fast it closes."""
-        severity, rise_s = _between(rng, 0.35, 0.7), _between(rng, 30.0, 120.0)
+        severity, rise_s = _between(rng, 0.3, 0.7), _between(rng, 30.0, 120.0)
         return cls(onset_s=onset_s, end_s=end_s, severity=severity, rise_s=rise_s, fall_s=10.0)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:
@@ -67,7 +65,7 @@ class Cavitation(Course):
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how far and how fast the suction pressure falls."""
-        severity, rise_s = _between(rng, 1.4, 2.0), _between(rng, 30.0, 60.0)
+        severity, rise_s = _between(rng, 1.3, 2.0), _between(rng, 30.0, 60.0)
         return cls(onset_s=onset_s, end_s=end_s, severity=severity, rise_s=rise_s, fall_s=10.0)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:
@@ -84,7 +82,7 @@ class RotorImbalance(Course):
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how far and how fast the balance is lost."""
-        severity, rise_s = _between(rng, 1.0, 2.5), _between(rng, 30.0, 120.0)
+        severity, rise_s = _between(rng, 0.6, 2.5), _between(rng, 30.0, 120.0)
         return cls(onset_s=onset_s, end_s=end_s, severity=severity, rise_s=rise_s, fall_s=5.0)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:
@@ -102,7 +100,7 @@ class BearingWear(Course):
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how rough the bearing becomes; it grows for half of the time, three minutes at most."""
         rise_s = min(180.0, 0.5 * (end_s - onset_s))
-        return cls(onset_s=onset_s, end_s=end_s, severity=_between(rng, 0.8, 2.0), rise_s=rise_s, fall_s=5.0)
+        return cls(onset_s=onset_s, end_s=end_s, severity=_between(rng, 0.6, 2.0), rise_s=rise_s, fall_s=5.0)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:
         """Return the condition with the bearing as it is at ``t_s``."""
@@ -118,7 +116,7 @@ class Leak(Course):
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how large the leak is and how fast it opens."""
-        severity, rise_s = _between(rng, 0.25, 0.7), _between(rng, 30.0, 90.0)
+        severity, rise_s = _between(rng, 0.2, 0.6), _between(rng, 30.0, 90.0)
         return cls(onset_s=onset_s, end_s=end_s, severity=severity, rise_s=rise_s, fall_s=10.0)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:
@@ -135,7 +133,7 @@ class Overheating(Course):
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
         """Draw how much of the cooling is lost; it is lost within half a minute."""
-        return cls(onset_s=onset_s, end_s=end_s, severity=_between(rng, 0.6, 0.85), rise_s=30.0)
+        return cls(onset_s=onset_s, end_s=end_s, severity=_between(rng, 0.5, 0.85), rise_s=30.0)
 
     def bend(self, condition: Condition, t_s: float) -> Condition:
         """Return the condition with the cooling as it is at ``t_s``."""

@@ -50,6 +50,8 @@ PERIOD_S: Final = INDUSTRIAL.period_s
 HALL_EVERY_S: Final = 60.0
 """The hall's air is looked up this often; it changes within hours."""
 
+NOISE_WIDTH: Final = 15
+"""Random numbers that a skid takes a second."""
 CAVITATION_ROAR: Final = 1.6
 """Vibration of full cavitation at the pump, in units of the healthy vibration."""
 BEARING_DRAG: Final = 0.12
@@ -157,7 +159,7 @@ class Skid:
             pressure_noise=between(0.015, 0.06),
             flow_noise=between(0.005, 0.015),
             voltage_noise_v=between(2.0, 10.0),
-            demand_std=between(0.01, 0.03),
+            demand_std=between(0.015, 0.05),
             run_up_s=between(2.0, 4.0),
         )
 
@@ -195,6 +197,7 @@ class PumpSkid:
         self._trim = Wander(60.0, PERIOD_S)
         self._grid = Wander(300.0, PERIOD_S)
         self._churn = Wander(2.0, PERIOD_S)
+        self._mount = Wander(240.0, PERIOD_S)
         self._sag = 0.0
         self._speed = 1.0
         self._cavitation = 0.0
@@ -268,7 +271,8 @@ class PumpSkid:
     def _vibrate(self, condition: Condition, point: Point, speed: float, z: list[float]) -> tuple[float, float]:
         """Return the vibration at motor and pump: the root of the sum of the squared sources.
 
-        Imbalance is one steady tone; a worn bearing knocks, so its RMS scatters; cavitation roars at the pump.
+        Imbalance is one steady tone; a worn bearing knocks, so its RMS scatters; cavitation roars at the pump. How
+        stiff the mount is changes slowly.
         """
         skid = self._skid
         speed_2 = speed * speed
@@ -281,8 +285,9 @@ class PumpSkid:
         roar = CAVITATION_ROAR * point.cavitation * math.exp(0.15 * z[9])
         roar *= roar
         jitter = skid.vibration_jitter
-        motor = math.sqrt(smooth + 0.75 * tone + knock + 0.15 * roar) * (1.0 + jitter * z[0])
-        pump = math.sqrt(smooth + tone + 0.12 * knock + roar) * (1.0 + jitter * z[1])
+        mount = 1.0 + 2.0 * jitter * self._mount.step(z[14])
+        motor = math.sqrt(smooth + 0.75 * tone + knock + 0.15 * roar) * (mount + jitter * z[0])
+        pump = math.sqrt(smooth + tone + 0.12 * knock + roar) * (mount + jitter * z[1])
         floor_1, floor_2 = 0.02 * (1.0 + 0.2 * z[0]), 0.02 * (1.0 + 0.2 * z[1])
         return skid.vibration_1_g * (motor + abs(floor_1)), skid.vibration_2_g * (pump + abs(floor_2))
 
