@@ -1,12 +1,86 @@
-"""Event-time windows over many devices (filled in next)."""
+"""Event-time windows over many devices: samples in, closed windows out.
+
+A sample goes to slot ``floor(ts / period)`` of its device. A device's watermark is its newest time less ``lateness_s``;
+hops (the spans between two window ends, multiples of ``hop_s`` on the epoch) close when the watermark has passed their
+end, and with each hop the window that ends with it. A sample whose hop has closed is late: no window holds it.
+
+What comes out is a function of each device's samples in order of arrival alone, to the bit: not of how they were batched,
+nor of the other devices. Per device one short array of slots is held, from one window before the first open hop to the
+newest slot that can be open. A batch is worked off in groups of devices that close equally many hops; a group's slots,
+old and new, are laid out side by side on one timeline, from which windows and statistics are cut together. Stretches
+without any sample are left out of the timeline, so a gap of days costs no more than one of a window's length.
+"""
 
 from __future__ import annotations
 
-from gateway.calendars import Calendar
+import io
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
 from contract.domains import Domain
-from gateway.frames import Added, Blocks, Doubles, Events, Frames, History, Integers, Singles, Strays, WindowSpec
+from gateway.aggregates import Aggregates, Hops
+from gateway.calendars import Calendar
+from gateway.frames import (
+    Added,
+    Blocks,
+    Doubles,
+    Events,
+    Flags,
+    Frames,
+    History,
+    Integers,
+    Singles,
+    Strays,
+    WindowSpec,
+)
+from gateway.slots import Placed, place
+from gateway.table import Column, Table
 
 __all__ = ["Added", "Blocks", "Events", "Frames", "History", "Strays", "WindowSpec", "Windows"]
+
+T = TypeVar("T")
+
+_CHUNK: Final = 16_384
+"""Rows worked off together: bounds the memory of a large batch."""
+_SLOTS: Final = 2_000_000
+"""Slots of one timeline; a batch that needs more (samples far apart) is halved."""
+_NEW: Final = -(2**62)
+_DEVICE: Final = 2**40
+"""Distance between two devices' hops in one sorted key; more hops than that are 30,000 years."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Rows sorted by device, arrival kept within one."""
+
+    device: Integers
+    ts: Doubles
+    values: Singles
+    slot: Integers
+    hop: Integers
+    first: Integers
+    """First row of each of the ``s`` devices."""
+    owner: Integers
+    """Which of the ``s`` devices a row is of."""
+    opened: Integers
+    """First open hop of each device before the batch, shape ``(s,)``."""
+    reached: Integers
+    """First open hop after each row, shape ``(n,)``."""
+    late: Flags
+
+    @property
+    def devices(self) -> Integers:
+        """The devices, ascending."""
+        return self.device[self.first]
+
+    @property
+    def now_open(self) -> Integers:
+        """First open hop of each device after the batch, shape ``(s,)``."""
+        return self.reached[np.append(self.first[1:], len(self.device)) - 1]
 
 
 class Windows:
@@ -14,31 +88,244 @@ class Windows:
 
     def __init__(self, domain: Domain, spec: WindowSpec, calendar: Calendar | None = None) -> None:
         """Start with no device. The calendar (UTC without one) gives events their local time of day."""
+        self._spec, self._channels = spec, len(domain.channels)
+        self._window, self._hop = spec.window_slots, spec.hop_slots
+        self._open_hops = -(-(self._hop + int(np.ceil(spec.lateness_s / spec.period_s)) + 1) // self._hop)
+        self._reach = -(-self._window // self._hop)
+        open_slots = self._open_hops * self._hop
+        self._table = Table(
+            {
+                "opened": Column((), np.int64, _NEW),
+                "values": Column((self._window + open_slots, self._channels), np.float32, np.nan),
+                "times": Column((open_slots,), np.float64, np.nan),
+            }
+        )
+        self._aggregates = Aggregates(domain, spec, calendar or Calendar())
+        self._frames: list[Frames] = []
+        self._blocks: list[Blocks] = []
+        self._strays: list[Strays] = []
+
+    @property
+    def bytes_per_device(self) -> int:
+        """Memory that one device takes."""
+        return self._table.bytes_per_device + self._aggregates.bytes_per_device
 
     def add(self, device: Integers, ts: Doubles, values: Singles) -> Added:
         """Take samples in order of arrival: device row numbers ``(n,)``, Unix seconds ``(n,)``, values ``(n, channels)``."""
-        raise NotImplementedError
+        masks = np.zeros((3, len(ts)), np.bool_)
+        for start in range(0, len(ts), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._add(device[part], ts[part], np.asarray(values[part], np.float32), masks[:, part])
+        return Added(*masks)
 
     def close(self) -> list[Frames]:
         """Drain the windows that closed since the last call."""
-        raise NotImplementedError
+        return _drain(self._frames)
 
     def blocks(self) -> list[Blocks]:
         """Drain the raw samples of the hops that closed since the last call."""
-        raise NotImplementedError
+        return _drain(self._blocks)
 
     def strays(self) -> list[Strays]:
         """Drain the samples that no window and no block holds."""
-        raise NotImplementedError
+        return _drain(self._strays)
 
     def flush(self) -> None:
         """Close every hop that holds a sample (the end of an offline run); drain after it."""
-        raise NotImplementedError
+        held = ~np.isnan(self._table["times"][: len(self._table)])
+        hops = (
+            held.reshape(len(held), self._open_hops, self._hop).any(axis=2) * np.arange(1, self._open_hops + 1)
+        ).max(axis=1, initial=0)
+        for count in np.unique(hops[hops > 0]).tolist():
+            devices = np.flatnonzero(hops == count)
+            index = self._table["opened"][devices][:, None] + np.arange(count + self._open_hops)
+            newest = np.nanmax(self._table["times"][devices], axis=1)
+            values, times = self._timeline(devices, index, index[:, 0])
+            self._seal(devices, index, values, times, np.repeat(newest[:, None], count, axis=1))
 
     def dump(self) -> bytes:
-        """Return the state; drain before."""
-        raise NotImplementedError
+        """Return the state; drain before, what is not drained is not in it."""
+        file = io.BytesIO()
+        arrays: dict[str, Any] = self._table.dump() | self._aggregates.dump()
+        np.savez(file, **arrays)
+        return file.getvalue()
 
     def load(self, state: bytes) -> None:
-        """Take the state of a dump; from there on everything is bit-identical."""
-        raise NotImplementedError
+        """Take the state of a dump; from there on everything is bit-identical.
+
+        :raises ValueError: the dump was made with other settings
+        """
+        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
+            loaded = dict(arrays)
+        self._aggregates.load(loaded)
+        self._table.load(loaded)
+
+    def _add(self, device: Integers, ts: Doubles, values: Singles, masks: NDArray[np.bool_]) -> None:
+        order = np.argsort(device, kind="stable")
+        batch = self._sorted(device[order], ts[order], values[order])
+        closing = batch.now_open > batch.opened
+        groups = self._groups(batch, closing)
+        if len(ts) > 1 and any(index.size * self._hop > _SLOTS for _, index, _, _ in groups):
+            half = len(ts) // 2
+            self._add(device[:half], ts[:half], values[:half], masks[:, :half])
+            self._add(device[half:], ts[half:], values[half:], masks[:, half:])
+            return
+        fresh = batch.devices[self._table["opened"][batch.devices] == _NEW]
+        self._table["opened"][fresh] = batch.opened[np.searchsorted(batch.devices, fresh)]
+        found = np.zeros((3, len(ts)), np.bool_)
+        found[1] = batch.late
+        self._keep_strays(batch.device[batch.late], batch.ts[batch.late], batch.values[batch.late])
+        self._fill_open(batch, np.flatnonzero(~batch.late & ~closing[batch.owner]), found)
+        for group, index, rows, position in groups:
+            self._close_group(batch, group, index, rows, position, found)
+        masks[:, order] = found
+
+    def _sorted(self, device: Integers, ts: Doubles, values: Singles) -> _Batch:
+        """Find out for each row which hops are closed when it comes, and which after it."""
+        spec = self._spec
+        self._table.grow(int(device[-1]) + 1)
+        self._aggregates.grow(len(self._table))
+        slot = np.floor(ts / spec.period_s).astype(np.int64)
+        hop = slot // self._hop
+        begins = np.diff(device, prepend=-1) != 0
+        first, owner = np.flatnonzero(begins), np.cumsum(begins) - 1
+        passed = np.floor((ts - spec.lateness_s) / spec.hop_s).astype(np.int64)
+        held = self._table["opened"][device[first]]
+        opened = np.where(held == _NEW, passed[first], held)
+        low = min(int(passed.min()), int(opened.min()))
+        lift = owner * _DEVICE - low
+        passed[first] = np.maximum(passed[first], opened)
+        reached = np.maximum.accumulate(passed + lift) - lift
+        before = np.concatenate([reached[:1], reached[:-1]])
+        before[first] = opened
+        return _Batch(device, ts, values, slot, hop, first, owner, opened, reached, hop < before)
+
+    def _fill_open(self, batch: _Batch, rows: Integers, found: Flags) -> None:
+        """Place the rows of devices that close nothing in their open slots."""
+        if len(rows):
+            column = batch.slot[rows] - batch.opened[batch.owner[rows]] * self._hop
+            device, table = batch.device[rows], self._table
+            placed = place(
+                table["times"], table["values"], self._window, device, column, batch.ts[rows], batch.values[rows]
+            )
+            self._note(batch, rows, placed, found)
+
+    def _note(self, batch: _Batch, rows: Integers, placed: Placed, found: Flags) -> None:
+        found[0, rows], found[2, rows] = placed.duplicate, placed.crowded
+        self._keep_strays(batch.device[rows[placed.pushed_by]], placed.times, placed.values)
+
+    def _keep_strays(self, device: Integers, times: Doubles, values: Singles) -> None:
+        if len(device):
+            self._strays.append(Strays(device, times, values))
+
+    def _groups(self, batch: _Batch, closing: Flags) -> list[tuple[Integers, Integers, Integers, Integers]]:
+        """Gather the devices that close equally many hops.
+
+        Returns for each group: which of the batch's devices; the hops of its timeline, shape ``(G, K + open hops)``; the
+        accepted rows; and each row's place among those hops.
+        """
+        found = []
+        count = (batch.now_open - batch.opened) * closing
+        near = closing & (count <= self._reach + 1)
+        accepted = ~batch.late
+        for hops in np.unique(count[near]).tolist():
+            chosen = near & (count == hops)
+            group, rows = np.flatnonzero(chosen), np.flatnonzero(accepted & chosen[batch.owner])
+            index = batch.opened[group][:, None] + np.arange(hops + self._open_hops)
+            found.append((group, index, rows, batch.hop[rows] - batch.opened[batch.owner[rows]]))
+        ends = np.append(batch.first[1:], len(batch.device))
+        for s in np.flatnonzero(closing & ~near).tolist():
+            rows = batch.first[s] + np.flatnonzero(accepted[batch.first[s] : ends[s]])
+            index, position = self._kept(int(batch.opened[s]), int(batch.now_open[s]), batch.hop[rows])
+            found.append((np.array([s]), index[None], rows, position))
+        return found
+
+    def _kept(self, opened: int, now_open: int, hops: Integers) -> tuple[Integers, Integers]:
+        """Return the hops of a timeline without its long gaps, and each given hop's place in it.
+
+        After a hop with samples as many are kept as a window reaches: the windows in a gap run empty, then begin anew.
+        """
+        open_hops = np.arange(self._open_hops)
+        anchors = np.unique(np.concatenate([opened + open_hops, hops, now_open + open_hops]))
+        place_of = np.cumsum(np.minimum(np.diff(anchors, prepend=anchors[0]), self._reach + 1))
+        steps = np.arange(place_of[-1] + 1)
+        anchor = np.searchsorted(place_of, steps, side="right") - 1
+        return anchors[anchor] + steps - place_of[anchor], place_of[np.searchsorted(anchors, hops)]
+
+    def _close_group(
+        self, batch: _Batch, group: Integers, index: Integers, rows: Integers, position: Integers, found: Flags
+    ) -> None:
+        values, times = self._timeline(batch.devices[group], index, batch.opened[group])
+        line = np.searchsorted(group, batch.owner[rows])
+        column = position * self._hop + batch.slot[rows] % self._hop
+        placed = place(times, values, self._window, line, column, batch.ts[rows], batch.values[rows])
+        self._note(batch, rows, placed, found)
+        closed = index[:, : -self._open_hops]
+        low = int(min(batch.reached.min(), closed.min()))
+        after = np.searchsorted(
+            batch.reached - low + batch.owner * _DEVICE, closed + 1 - low + group[:, None] * _DEVICE
+        )
+        self._seal(batch.devices[group], index, values, times, batch.ts[after])
+
+    def _timeline(self, devices: Integers, index: Integers, opened: Integers) -> tuple[Singles, Doubles]:
+        """Lay out the slots of a group: one window before the first open hop, then the hops of ``index``."""
+        table, held = self._table, self._open_hops * self._hop
+        length = index.shape[1] * self._hop
+        values = np.full((len(devices), self._window + length, self._channels), np.nan, np.float32)
+        times = np.full((len(devices), length), np.nan)
+        values[:, : self._window + held] = table["values"][devices]
+        times[:, :held] = table["times"][devices]
+        return values, times
+
+    def _seal(self, devices: Integers, index: Integers, values: Singles, times: Doubles, trigger_s: Doubles) -> None:
+        """Close all hops of a timeline but the open ones at its end; keep these."""
+        closed = index[:, : -self._open_hops]
+        shape = (*closed.shape, self._hop)
+        slots = closed.shape[1] * self._hop
+        valid = ~np.isnan(values)
+        inner = slice(self._window, self._window + slots)
+        course = self._aggregates.advance(
+            Hops(devices, closed, values[:, inner].reshape(*shape, -1), valid[:, inner].reshape(*shape, -1))
+        )
+        filled = np.cumsum(valid.any(axis=2), axis=1, dtype=np.int32)
+        ends = self._window + np.arange(1, closed.shape[1] + 1) * self._hop - 1
+        count = filled[:, ends] - np.where(ends >= self._window, filled[:, ends - self._window], 0)
+        chosen = count > 0
+        line, hop = np.nonzero(chosen)
+        if len(line):
+            self._frames.append(
+                Frames(
+                    devices[line],
+                    (closed[chosen] + 1) * self._spec.hop_s,
+                    self._cut(values, closed.shape[1])[chosen],
+                    (count[chosen] / self._window).astype(np.float32),
+                    trigger_s[chosen],
+                    course.warming[chosen],
+                    course.at(chosen),
+                )
+            )
+        self._emit(devices, closed, values[:, inner], times[:, :slots])
+        self._table["values"][devices] = values[:, slots:]
+        self._table["times"][devices] = times[:, slots:]
+        self._table["opened"][devices] = index[:, -self._open_hops]
+
+    def _cut(self, values: Singles, hops: int) -> Singles:
+        """Return the windows of a timeline as a view, shape ``(G, K, slots, channels)``."""
+        line, slot, channel = values.strides
+        shape = (len(values), hops, self._window, self._channels)
+        return as_strided(values[:, self._hop :], shape, (line, slot * self._hop, slot, channel), writeable=False)
+
+    def _emit(self, devices: Integers, closed: Integers, values: Singles, times: Doubles) -> None:
+        held = ~np.isnan(times)
+        count = held.reshape(*closed.shape, self._hop).sum(axis=2)
+        line, hop = np.nonzero(count)
+        if len(line):
+            offset = np.concatenate([[0], np.cumsum(count[line, hop])])
+            start_s = closed[line, hop] * self._spec.hop_s
+            self._blocks.append(Blocks(devices[line], start_s, offset, times[held], values[held]))
+
+
+def _drain(items: list[T]) -> list[T]:
+    drained = items.copy()
+    items.clear()
+    return drained

@@ -1,0 +1,232 @@
+"""Statistics beyond the window, O(1) a device: its life, its calibration, long horizons, times of day of events.
+
+All of it comes from running sums of ``x - reference`` and its square (the reference is the channel's first value;
+Chan, Golub and LeVeque 1983, shifted data), in float64 and added hop by hop in one order. A horizon is the difference of
+two such sums, so results are the same to the bit however the samples were batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.domains import Domain
+from gateway.calendars import DAY_S, Calendar
+from gateway.components import Covariance
+from gateway.frames import Components, Doubles, Flags, History, Horizon, Integers, Moments, Singles, WindowSpec
+from gateway.horizons import Buckets
+from gateway.sums import Sums, moments
+from gateway.table import Column, Table
+
+_NEVER: Final = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Hops:
+    """Hops that close now: ``K`` of each of ``G`` devices, in order, empty stretches left out."""
+
+    device: Integers
+    """Shape ``(G,)``."""
+    index: Integers
+    """Hop number on the epoch, shape ``(G, K)``."""
+    values: Singles
+    """Shape ``(G, K, hop slots, channels)``."""
+    valid: Flags
+    """Where ``values`` is not NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """History at the end of each of ``G x K`` hops; shapes ``(G, K, …)``."""
+
+    warming: Flags
+    history: History
+
+    def at(self, chosen: Flags) -> History:
+        """Return the history at the chosen ``n`` hops."""
+        whole = self.history
+        return History(
+            _moments_at(whole.life, chosen),
+            _moments_at(whole.calibration, chosen),
+            {
+                key: Horizon(h.count[chosen], h.mean[chosen], h.std[chosen], h.min[chosen], h.max[chosen])
+                for key, h in whole.horizons.items()
+            },
+            None
+            if whole.components is None
+            else Components(whole.components.vectors[chosen], whole.components.variances[chosen]),
+            whole.events[chosen],
+        )
+
+
+def _moments_at(whole: Moments, chosen: Flags) -> Moments:
+    return Moments(whole.count[chosen], whole.mean[chosen], whole.std[chosen])
+
+
+class Aggregates:
+    """Long statistics of every device of one domain."""
+
+    def __init__(self, domain: Domain, spec: WindowSpec, calendar: Calendar) -> None:
+        """Start with no device."""
+        self._spec, self._calendar = spec, calendar
+        self._watched = [(domain.channel_names.index(event.channel), event.above) for event in spec.events]
+        channels, events = len(domain.channels), len(spec.events)
+        self._table = Table(
+            {
+                "reference": Column((channels,), np.float64, np.nan),
+                "count": Column((channels,), np.uint32, 0),
+                "sum": Column((channels,), np.float64, 0),
+                "square": Column((channels,), np.float64, 0),
+                "start_s": Column((), np.float64, np.nan),
+                "filled": Column((), np.uint32, 0),
+                "calibrated": Column((), np.bool_, 0),
+                "normal_count": Column((channels,), np.uint32, 0),
+                "normal_mean": Column((channels,), np.float64, np.nan),
+                "normal_std": Column((channels,), np.float64, np.nan),
+                "events": Column((events, 3), np.float64, 0),
+                "above": Column((events,), np.int8, -1),
+            }
+        )
+        self._buckets = {horizon: Buckets(horizon, spec, channels) for horizon in spec.horizons_s}
+        self._covariance = Covariance(channels) if spec.monitor else None
+
+    @property
+    def bytes_per_device(self) -> int:
+        """Size of the state of one device."""
+        return sum(table.bytes_per_device for table in self._tables().values())
+
+    def grow(self, devices: int) -> None:
+        """Make room for devices ``0 … devices - 1``."""
+        for table in self._tables().values():
+            table.grow(devices)
+
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return the state as named arrays."""
+        return {
+            f"{part}.{name}": array for part, table in self._tables().items() for name, array in table.dump().items()
+        }
+
+    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Take the state of a dump.
+
+        :raises ValueError: it was made with other settings
+        """
+        for part, table in self._tables().items():
+            start = f"{part}."
+            table.load({name.removeprefix(start): array for name, array in state.items() if name.startswith(start)})
+
+    def _tables(self) -> dict[str, Table]:
+        tables = {"life": self._table} | {f"h{key:g}": buckets.table for key, buckets in self._buckets.items()}
+        return tables if self._covariance is None else tables | {"components": self._covariance.table}
+
+    def advance(self, hops: Hops) -> Course:
+        """Take closed hops; return the history at the end of each."""
+        reference = self._references(hops)
+        shifted = np.where(hops.valid, hops.values - reference[:, None, None, :], 0.0)
+        added = Sums(hops.valid.sum(axis=2), shifted.sum(axis=2), np.square(shifted).sum(axis=2))
+        life = self._life(hops.device, added)
+        complete = self._complete(hops)
+        calibration = self._calibration(hops.device, complete, life, reference)
+        with np.errstate(invalid="ignore"):
+            horizons = {key: b.advance(hops, life, reference) for key, b in self._buckets.items()}
+        components = None
+        if self._covariance is not None:
+            components = self._covariance.advance(hops, shifted, complete, self._table["normal_std"])
+        history = History(
+            moments(life.after(), reference[:, None]), calibration, horizons, components, self._events(hops)
+        )
+        warming = ~complete if self._spec.calibration_s > 0 else np.zeros_like(complete)
+        return Course(warming, history)
+
+    def _references(self, hops: Hops) -> Doubles:
+        """Return each channel's reference, set to its first valid value where there is none yet."""
+        reference: Doubles = self._table["reference"][hops.device]
+        unset = np.isnan(reference)
+        if unset.any():
+            flat = hops.valid.reshape(len(reference), -1, reference.shape[1])
+            first = flat.argmax(axis=1)[:, None]
+            found = np.take_along_axis(hops.values.reshape(flat.shape), first, axis=1)[:, 0]
+            reference = np.where(unset, found, reference)
+            self._table["reference"][hops.device] = reference
+        return reference
+
+    def _life(self, device: Integers, added: Sums) -> Sums:
+        """Return the running sums before each hop and after the last, shapes ``(G, K + 1, channels)``."""
+        table = self._table
+        before = Sums(table["count"][device].astype(np.int64), table["sum"][device], table["square"][device])
+        life = added.accumulated(before)
+        table["count"][device], table["sum"][device], table["square"][device] = (
+            life.count[:, -1],
+            life.sum[:, -1],
+            life.square[:, -1],
+        )
+        return life
+
+    def _complete(self, hops: Hops) -> Flags:
+        """Tell for each hop whether the calibration was complete before it: its time has passed, with enough samples."""
+        table, spec = self._table, self._spec
+        present = hops.valid.any(axis=3)
+        start_s = table["start_s"][hops.device]
+        begun = present.reshape(len(start_s), -1)
+        slot = begun.argmax(axis=1)
+        hop = hops.index[np.arange(len(slot)), slot // spec.hop_slots]
+        first_s = np.where(begun.any(axis=1), hop * spec.hop_s + slot % spec.hop_slots * spec.period_s, np.nan)
+        start_s = np.where(np.isnan(start_s), first_s, start_s)
+        filled = table["filled"][hops.device].astype(np.int64)[:, None] + np.cumsum(present.sum(axis=2), axis=1)
+        before = np.concatenate([table["filled"][hops.device][:, None], filled[:, :-1]], axis=1)
+        table["start_s"][hops.device], table["filled"][hops.device] = start_s, filled[:, -1]
+        passed = (hops.index + 1) * spec.hop_s > start_s[:, None] + spec.calibration_s
+        enough = before * spec.period_s >= max(spec.min_coverage * spec.calibration_s, spec.period_s)
+        complete: Flags = (passed & enough) | table["calibrated"][hops.device][:, None]
+        return complete
+
+    def _calibration(self, device: Integers, complete: Flags, life: Sums, reference: Doubles) -> Moments:
+        """Freeze the calibration where it became complete; return it at each hop."""
+        table = self._table
+        if self._spec.calibration_s > 0:
+            fresh = np.flatnonzero(complete[:, -1] & ~table["calibrated"][device])
+            if len(fresh):
+                at = complete[fresh].argmax(axis=1)
+                normal = moments(
+                    Sums(life.count[fresh, at], life.sum[fresh, at], life.square[fresh, at]), reference[fresh]
+                )
+                rows = device[fresh]
+                table["calibrated"][rows] = True
+                table["normal_count"][rows], table["normal_mean"][rows], table["normal_std"][rows] = (
+                    normal.count,
+                    normal.mean,
+                    normal.std,
+                )
+        known = complete[:, :, None] & np.full((1, 1, reference.shape[1]), self._spec.calibration_s > 0)
+        return Moments(
+            np.where(known, table["normal_count"][device].astype(np.int64)[:, None], 0),
+            np.where(known, table["normal_mean"][device][:, None], np.nan),
+            np.where(known, table["normal_std"][device][:, None], np.nan),
+        )
+
+    def _events(self, hops: Hops) -> Doubles:
+        """Count upward crossings and sum the directions of their local times of day; shape ``(G, K, events, 3)``."""
+        table, spec = self._table, self._spec
+        devices, hop_count = hops.index.shape
+        added = np.zeros((devices, hop_count, len(self._watched), 3))
+        if self._watched:
+            starts = self._calendar.local_s((hops.index * spec.hop_s).ravel()).reshape(hops.index.shape)
+            angle = (starts[:, :, None] + np.arange(spec.hop_slots) * spec.period_s) * (2 * np.pi / DAY_S)
+            parts = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=-1)
+        for e, (channel, threshold) in enumerate(self._watched):
+            valid = hops.valid[..., channel].reshape(devices, -1)
+            above = (hops.values[..., channel] > threshold).reshape(devices, -1)
+            newest = np.maximum.accumulate(np.where(valid, np.arange(valid.shape[1]), -1), axis=1)
+            known = table["above"][hops.device, e]
+            state = np.where(newest >= 0, np.take_along_axis(above, np.maximum(newest, 0), axis=1), known[:, None])
+            was = np.concatenate([known[:, None], state[:, :-1]], axis=1)
+            crossed = (valid & above & (was == 0)).reshape(angle.shape)
+            added[:, :, e] = (parts * crossed[..., None]).sum(axis=2)
+            table["above"][hops.device, e] = state[:, -1]
+        course = np.add.accumulate(np.concatenate([table["events"][hops.device][:, None], added], axis=1), axis=1)
+        table["events"][hops.device] = course[:, -1]
+        return course[:, 1:]
