@@ -12,7 +12,7 @@ heat_stress            the whole site: hot air warms every cow in the afternoon;
 
 Time courses are shortened against the clinic (fever within 2 to 4 hours, gone within a day), so that a day shows a
 case from beginning to end. Sources: Griffin et al. 2010, Vet. Clin. North Am. Food Anim. 26 (respiratory disease);
-Siivonen et al. 2011 and Fogsgaard et al. 2012, J. Dairy Sci. 94 and 95 (mastitis); Weigele et al. 2018, J. Dairy Sci.
+Fogsgaard et al. 2012, J. Dairy Sci. 95 (mastitis); Weigele et al. 2018, J. Dairy Sci.
 101 (lameness); Firk et al. 2002, Livest. Prod. Sci. 75 and Reith and Hoy 2018, Animal 12 (oestrus); West 2003, J. Dairy
 Sci. 86 (heat).
 """

@@ -7,14 +7,14 @@ The body follows the behaviour, the air and the illness with its own time consta
 ===================== ======================= ==================================================================
 quantity              drawn for a cow         source
 ===================== ======================= ==================================================================
-core temperature      38.6 ± 0.12 °C          Merck Veterinary Manual; Burdick et al. 2012, J. Therm. Biol. 37
+core temperature      38.6 ± 0.12 °C          Merck Veterinary Manual: 38.0 … 39.3 °C
 circadian swing       0.2 … 0.3 °C, at 18-21h Kendall and Webster 2009, Livest. Sci. 125: evening peak
-feeding               4 … 5 h a day           Grant and Albright 2000, J. Anim. Sci. 78; at dawn, dusk, fresh feed
-rumination            7 … 9 h a day           Beauchemin 2018, J. Dairy Sci. 101: bouts of half an hour, at night
-lying                 10 … 14 h a day         Tucker et al. 2021, J. Dairy Sci. 104
-heart rate at rest    58 … 74 bpm             Merck; Kovács et al. 2014, Front. Vet. Sci. 1: feeding + 10 … 15
-fever and heart rate  + 8 … 11 bpm/K          Davies and Maconochie 2009 (10 bpm/K in man), likewise in calves
-mean blood pressure   110 … 140 mmHg          Wagner and Brouwer 1970s: conscious cows, carotid
+feeding               4 … 6 h a day           DeVries et al. 2003, J. Dairy Sci. 86: at dawn, dusk, fresh feed
+rumination            7 … 10 h a day          Beauchemin 2018, J. Dairy Sci. 101: bouts of half an hour, at night
+lying                 10 … 15 h a day         Tucker et al. 2021, J. Dairy Sci. 104
+heart rate at rest    58 … 74 bpm             Merck Veterinary Manual: 48 … 84 bpm; feeding + 10 … 15
+fever and heart rate  + 8 … 11 bpm/K          as in man: 10 bpm/K, Davies and Maconochie 2009, Emerg. Med. J. 26
+mean blood pressure   110 … 140 mmHg          conscious cattle: Wagner et al. 1990, Am. J. Vet. Res. 51
 heat load             air above 22 … 24 °C    thermal-humidity index 68 … 72: Zimbelman et al. 2009
 ===================== ======================= ==================================================================
 """

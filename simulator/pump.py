@@ -15,13 +15,13 @@ quantity              drawn for a device     source
 ====================  =====================  ====================================================================
 rated flow            30 … 130 L/min         span of the SKAB test bed (Katser and Kozitsin 2020)
 rated pressure        0.5 … 2.2 bar          small circulation pumps of that flow
-shut-off head         1.25 … 1.4 x rated     radial pumps (Gülich, Centrifugal Pumps, ch. 4)
-pump efficiency       0.35 … 0.5             small radial pumps (Gülich, fig. 3.23)
+shut-off head         1.25 … 1.4 x rated     radial pumps (Gülich, Centrifugal Pumps)
+pump efficiency       0.35 … 0.5             small radial pumps (Gülich)
 motor body            + 42 … 60 K            SKAB: 68 … 93 °C; insulation class F allows 105 K (IEC 60034-1)
 thermal time constant 10 … 16 min            motors below 1 kW
 fluid                 + 4 … 8 K              SKAB: 22 … 30 °C
 vibration             0.03 … 0.25 g          SKAB: 0.027 … 0.24 g; imbalance grows with speed² (ISO 21940)
-NPSH margin           0.14 … 0.20 x rated    head falls with the deficit (Gülich, ch. 6)
+NPSH margin           0.14 … 0.20 x rated    head falls with the deficit (Gülich)
 voltage               230 ± 2 … 10 V         SKAB: standard deviation 10.5 … 11 V; EN 50160: ± 10 %
 ====================  =====================  ====================================================================
 
