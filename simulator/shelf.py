@@ -189,9 +189,10 @@ class ShelfPlant:
             self._filling = True
             missing = round(shelf.cleared_to * shelf.capacity_units) - left
             return Moved(sold, stolen, max(-_by_hand(shelf), min(missing, _by_hand(shelf))))
-        if arrived and shelf.supplied:
-            self._filling, self._round_s = True, np.inf
-        refilled = min(_by_hand(shelf), shelf.capacity_units - left) if self._filling and shelf.supplied else 0
+        self._filling = shelf.supplied and (self._filling or arrived)
+        if self._filling:
+            self._round_s = np.inf
+        refilled = min(_by_hand(shelf), shelf.capacity_units - left) if self._filling else 0
         self._filling = self._filling and left + refilled < shelf.capacity_units
         return Moved(sold, stolen, refilled)
 
