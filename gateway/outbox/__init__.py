@@ -1,0 +1,1 @@
+"""The durable queue of outputs on their way to the stores."""

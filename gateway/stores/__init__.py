@@ -1,0 +1,1 @@
+"""Where outputs end: the local SQLite store, InfluxDB, and the devices' alert topics."""

@@ -1,0 +1,230 @@
+# ruff: noqa: S608  # conditions are put together from names that stand in this file; values are bound
+"""Reads the local store, from any process, while the gateway writes it: for the console, the command and start-up.
+
+Every call opens the file for itself, so a reader may be kept for as long as one likes and used from any thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contract import codec
+from contract.messages import Alert, Severity
+from contract.points import FieldValue, Point, nanoseconds
+from contract.topics import DeviceId
+from gateway.ports import LedgerLine, Quarantined
+from gateway.sqlite_file import StorageError, translated
+
+_fields = msgspec.msgpack.Decoder(dict[str, FieldValue]).decode
+_gaps = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
+_tags = msgspec.json.Decoder(dict[str, str]).decode
+
+_NEWEST: Final = """NOT EXISTS (SELECT 1 FROM alerts AS later WHERE later.id = alerts.id
+    AND (later.at_s, later.state) > (alerts.at_s, alerts.state))"""
+"""An alert's newest transition; at the same time, ``resolved`` comes after ``firing``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAlert:
+    """One transition of an alert, and when the gateway first stored it."""
+
+    alert: Alert
+    stored_s: float
+    """Wall clock of the gateway, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRefusal:
+    """A point that another store will never take."""
+
+    store: str
+    point: Point
+    reason: str
+    """The store's words."""
+    stored_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much the store holds."""
+
+    devices: int
+    blocks: int
+    """Blocks of readings."""
+    samples: int
+    points: int
+    transitions: int
+    """Transitions of alerts."""
+    alerts: int
+    quarantined: int
+    quarantine_evicted: int
+    """Quarantined messages that had to go because there were too many."""
+    refused: int
+
+
+class LocalReader:
+    """Read-only view of :class:`gateway.stores.local.LocalStore`'s file."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember the file; it is opened by each call.
+
+        Every method raises :class:`gateway.sqlite_file.StorageError` if the file is missing or cannot be read.
+        """
+        self._path = path
+
+    def devices(self) -> list[DeviceId]:
+        """Return every device that ever had readings, in order."""
+        with self._rows("SELECT site, domain, device FROM devices ORDER BY 1, 2, 3") as rows:
+            return [DeviceId(*row) for row in rows]
+
+    def readings(
+        self, device: DeviceId, start_s: float, end_s: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return the samples with ``start_s <= time < end_s``, by time.
+
+        Times have shape ``(n,)``, Unix seconds; values ``(n, channels)`` in the domain's order, NaN where missing.
+        """
+        query = """SELECT count, times, samples FROM readings JOIN devices ON number = readings.device
+            WHERE (site, domain, devices.device) = (?, ?, ?) AND last_s >= ? AND first_s < ? ORDER BY start_ns, late"""
+        with self._rows(query, (device.site, device.domain, device.device, start_s, end_s)) as rows:
+            blocks = list(rows)
+        times = np.frombuffer(b"".join(times for _, times, _ in blocks), "<f8")
+        values = _stack([np.frombuffer(samples, "<f4").reshape(count, -1) for count, _, samples in blocks])
+        order = np.argsort(times, kind="stable")
+        order = order[(times[order] >= start_s) & (times[order] < end_s)]
+        return times[order].astype(np.float64), values[order].astype(np.float32)
+
+    def points(
+        self, measurement: str, device: DeviceId | None = None, start_s: float = 0.0, end_s: float = 2.0**33
+    ) -> list[Point]:
+        """Return the points with ``start_s <= time < end_s``, by time; of one device, or of all."""
+        query = """SELECT tags, fields, time_ns FROM points JOIN series ON number = series
+            WHERE measurement = ? AND time_ns >= ? AND time_ns < ?"""
+        values: list[object] = [measurement, nanoseconds(start_s), nanoseconds(end_s)]
+        if device is not None:
+            query += " AND site = ? AND device = ?"
+            values += [device.site, device.device]
+        with self._rows(f"{query} ORDER BY time_ns, series", values) as rows:
+            return [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
+
+    def open_alerts(self) -> list[Alert]:
+        """Return the alerts that fire, oldest first: what a new :class:`AlertTopicStore` starts from."""
+        return [stored.alert for stored in self.alerts(firing=True)]
+
+    def alerts(
+        self,
+        *,
+        firing: bool | None = None,
+        device: DeviceId | None = None,
+        domain: str | None = None,
+        rule: str | None = None,
+        severity: Severity | None = None,
+        since_s: float = 0.0,
+        limit: int = -1,
+    ) -> list[StoredAlert]:
+        """Return the present state of alerts, by time of their newest transition; of a limit, the newest.
+
+        ``firing`` asks for those that do, or that did. ``since_s`` is event time of the newest transition.
+        """
+        wanted = {"domain": domain, "rule": rule, "severity": severity}
+        if device is not None:
+            wanted |= {"site": device.site, "domain": device.domain, "device": device.device}
+        if firing is not None:
+            wanted["state"] = "firing" if firing else "resolved"
+        wanted = {column: value for column, value in wanted.items() if value is not None}
+        conditions = "".join(f" AND {column} = ?" for column in wanted)
+        query = f"SELECT stored_s, payload FROM alerts WHERE at_s >= ? AND {_NEWEST}{conditions}"
+        return self._alerts(f"{query} ORDER BY at_s DESC, id DESC LIMIT ?", [since_s, *wanted.values(), limit])[::-1]
+
+    def transitions(self, since_s: float = 0.0) -> list[StoredAlert]:
+        """Return every transition of every alert since an event time, by time."""
+        query = "SELECT stored_s, payload FROM alerts WHERE at_s >= ? ORDER BY at_s, id, state"
+        return self._alerts(query, [since_s])
+
+    def ledger(self) -> list[LedgerLine]:
+        """Return what became of every device's samples, by device."""
+        query = """SELECT site, domain, device, published, stored, duplicate, late, quarantined, lost, gaps, last_s
+            FROM ledger ORDER BY site, domain, device"""
+        with self._rows(query) as rows:
+            return [LedgerLine(*(*row[:9], _gaps(row[9]), row[10])) for row in rows]
+
+    def quarantine(self, limit: int = -1) -> list[Quarantined]:
+        """Return quarantined messages, newest first."""
+        query = "SELECT * FROM quarantine ORDER BY position DESC, place DESC LIMIT ?"
+        with self._rows(query, [limit]) as rows:
+            return [Quarantined(*row) for row in rows]
+
+    def refused(self, limit: int = -1) -> list[StoredRefusal]:
+        """Return the points that another store will never take, newest first."""
+        query = """SELECT store, measurement, tags, time_ns, stored_s, reason, fields
+            FROM refused ORDER BY rowid DESC LIMIT ?"""
+        with self._rows(query, [limit]) as rows:
+            return [
+                StoredRefusal(
+                    store=store,
+                    point=Point(measurement, _tags(tags), _fields(fields), time_ns),
+                    reason=reason,
+                    stored_s=stored_s,
+                )
+                for store, measurement, tags, time_ns, stored_s, reason, fields in rows
+            ]
+
+    def counts(self) -> Counts:
+        """Return how much the store holds."""
+        query = """SELECT (SELECT count(*) FROM devices), (SELECT count(*) FROM readings),
+            (SELECT ifnull(sum(count), 0) FROM readings), (SELECT count(*) FROM points),
+            (SELECT count(*) FROM alerts), (SELECT count(DISTINCT id) FROM alerts), (SELECT count(*) FROM quarantine),
+            (SELECT ifnull(sum(rows), 0) FROM quarantine_evicted), (SELECT count(*) FROM refused)"""
+        with self._rows(query) as rows:
+            devices, blocks, samples, points, transitions, alerts, quarantined, evicted, refused = next(rows)
+        return Counts(
+            devices=devices,
+            blocks=blocks,
+            samples=samples,
+            points=points,
+            transitions=transitions,
+            alerts=alerts,
+            quarantined=quarantined,
+            quarantine_evicted=evicted,
+            refused=refused,
+        )
+
+    def _alerts(self, query: str, values: Sequence[object]) -> list[StoredAlert]:
+        with self._rows(query, values) as rows:
+            return [StoredAlert(alert=codec.decode_alert(payload), stored_s=stored_s) for stored_s, payload in rows]
+
+    @contextmanager
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Iterator[tuple[Any, ...]]]:
+        if not self._path.exists():
+            raise StorageError("there is no store here. Has a gateway run on this folder?", path=self._path)
+        with translated(self._path), closing(_open(self._path)) as connection:
+            yield connection.execute(query, values)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    try:
+        connection.execute("SELECT 1 FROM devices LIMIT 1")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            raise
+        # nobody writes it, and this user may not make the files that sharing needs
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    return connection
+
+
+def _stack(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Put blocks one below the other; a block from before a channel was added has NaN in it."""
+    width = max((block.shape[1] for block in blocks), default=0)
+    padded = [np.pad(block, ((0, 0), (0, width - block.shape[1])), constant_values=np.nan) for block in blocks]
+    return np.concatenate(padded) if padded else np.empty((0, 0), np.float32)

@@ -1,0 +1,83 @@
+# ruff: noqa: S608  # the names of tables and columns stand in this file
+"""How long the local store keeps what, and what goes first when it is too large: readings, then points.
+
+Alerts that fire, the ledger and the devices are never deleted.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from contract.points import nanoseconds
+from gateway.sqlite_file import transaction
+
+_ROWS_AT_A_TIME: Final = 500
+_PAGE_FIGURES: Final = ("page_count", "freelist_count", "page_size")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Ages and size beyond which rows are deleted."""
+
+    readings_s: float
+    points_s: float
+    alerts_s: float
+    quarantine_s: float
+    max_bytes: int | None = None
+    """Size that the rows may take in the file; beyond it the oldest readings go, then the oldest points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """Rows that were deleted."""
+
+    readings: int
+    points: int
+    alerts: int
+    quarantined: int
+    for_room: int
+    """How many of the readings and points had not reached their age: the store was too large."""
+
+
+def prune(connection: sqlite3.Connection, now_s: float, keep: Keep) -> Pruned:
+    """Delete what is older than it need be, and the oldest beyond the limit of bytes."""
+    with transaction(connection):
+        readings = _delete(connection, "readings WHERE last_s < ?", now_s - keep.readings_s)
+        points = _delete(connection, "points WHERE time_ns < ?", nanoseconds(now_s - keep.points_s))
+        over = "SELECT id FROM alerts WHERE state = 'resolved' AND at_s < ?"
+        alerts = _delete(connection, f"alerts WHERE id IN ({over})", now_s - keep.alerts_s)
+        old_s = now_s - keep.quarantine_s
+        quarantined = _delete(connection, "quarantine WHERE received_s < ?", old_s)
+        quarantined += _delete(connection, "refused WHERE stored_s < ?", old_s)
+        more_readings = _make_room(connection, "readings", "last_s", keep.max_bytes)
+        more_points = _make_room(connection, "points", "time_ns", keep.max_bytes)
+    return Pruned(
+        readings=readings + more_readings,
+        points=points + more_points,
+        alerts=alerts,
+        quarantined=quarantined,
+        for_room=more_readings + more_points,
+    )
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how much of the file holds rows; the rest is free for new ones."""
+    pages, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGE_FIGURES)
+    return int((pages - free) * size)
+
+
+def _delete(connection: sqlite3.Connection, rows: str, bound: float) -> int:
+    return connection.execute(f"DELETE FROM {rows}", (bound,)).rowcount
+
+
+def _make_room(connection: sqlite3.Connection, table: str, age: str, max_bytes: int | None) -> int:
+    deleted = 0
+    oldest = f"SELECT rowid FROM {table} ORDER BY {age} LIMIT {_ROWS_AT_A_TIME}"
+    while max_bytes is not None and used_bytes(connection) > max_bytes:
+        gone = connection.execute(f"DELETE FROM {table} WHERE rowid IN ({oldest})").rowcount
+        if not gone:
+            break
+        deleted += gone
+    return deleted
