@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,8 +15,57 @@ from numpy.typing import NDArray
 _QUARTER_S: Final = 900
 """Zones change their offset only at whole quarters of an hour (UTC)."""
 DAY_S: Final = 86_400
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+_EPOCH_WEEKDAY: Final = date(1970, 1, 1).weekday()
+_CYCLE: Final = {"hour": 24, "minute_of_day": 1440, "weekday": 7, "part_of_day": 4}
 _KEPT: Final = 100_000
 """Quarters or days remembered before the memory is emptied: bounded, and ample for years of days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Civil:
+    """Civil time of ``n`` moments at a site; every array has shape ``(n,)``."""
+
+    minute_of_day: NDArray[np.float64]
+    """Whole minutes since local midnight, on the wall clock."""
+    weekday: NDArray[np.float64]
+    """Monday is 0."""
+    day: NDArray[np.float64]
+    """Day of the month, from 1."""
+    month: NDArray[np.float64]
+    """From 1."""
+    days_in_month: NDArray[np.float64]
+    holiday: NDArray[np.float64]
+    """1 on a public holiday, else 0."""
+
+    def named(self, name: str) -> NDArray[np.float64]:
+        """Return a calendar feature by name; ``_sin`` and ``_cos`` are of the unit's place in its cycle."""
+        unit, _, part = name.rpartition("_")
+        if part in ("sin", "cos"):
+            turn = 2 * np.pi * self._turn(unit)
+            return np.sin(turn) if part == "sin" else np.cos(turn)
+        return self._unit(name)
+
+    def _unit(self, name: str) -> NDArray[np.float64]:
+        match name:
+            case "hour":
+                return np.floor(self.minute_of_day / 60)
+            case "part_of_day":
+                return np.floor(self.minute_of_day / 360)
+            case "weekend":
+                return (self.weekday >= 5).astype(np.float64)
+            case _:
+                found: NDArray[np.float64] = getattr(self, name)
+                return found
+
+    def _turn(self, unit: str) -> NDArray[np.float64]:
+        match unit:
+            case "day":
+                return (self.day - 1) / self.days_in_month
+            case "month":
+                return (self.month - 1) / 12
+            case _:
+                return self._unit(unit) / _CYCLE[unit]
 
 
 class Calendar:
@@ -41,6 +91,22 @@ class Calendar:
         quarters, where = np.unique(np.floor(ts / _QUARTER_S).astype(np.int64), return_inverse=True)
         offsets = np.array([self._offset(quarter) for quarter in quarters.tolist()], np.float64)
         return ts + (offsets[where] if len(quarters) else 0.0)
+
+    def civil(self, ts: NDArray[np.float64]) -> Civil:
+        """Return the civil time of Unix times."""
+        local = self.local_s(ts)
+        days = np.floor(local / DAY_S).astype(np.int64)
+        dates = days.astype("datetime64[D]")
+        months = dates.astype("datetime64[M]")
+        length = (months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")
+        return Civil(
+            minute_of_day=np.floor((local - days * DAY_S) / 60),
+            weekday=((days + _EPOCH_WEEKDAY) % 7).astype(np.float64),
+            day=(dates - months.astype("datetime64[D]")).astype(np.float64) + 1,
+            month=(months.astype(np.int64) % 12 + 1).astype(np.float64),
+            days_in_month=length.astype(np.float64),
+            holiday=self.holiday(days).astype(np.float64),
+        )
 
     def holiday(self, days: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which local days (days since 1970-01-01) are public holidays."""
@@ -69,4 +135,3 @@ class Calendar:
         return self._free[day]
 
 
-_EPOCH: Final = date(1970, 1, 1).toordinal()

@@ -1,31 +1,218 @@
-"""Features of windows by name (filled in next)."""
+"""Features of windows, computed by name: in training and on the gateway by this one function.
+
+======================================================  ==============================================================
+name                                                    meaning
+======================================================  ==============================================================
+``{channel}_{stat}``                                    over the model window: ``mean std min max range slope last rms
+                                                        q10 q50 q90 missing`` (slope per hour, missing as a share)
+``{channel}_{mean|std|min|max|range}_{horizon}``        over a long horizon up to the window's end, e.g. ``_mean_24h``
+``{channel}_{delta|z}_{horizon}``                       window mean less the horizon's; the same in its deviations
+``{channel}_life_{mean|std|z}``                         over the device's whole life; window mean in its deviations
+``{channel}_cal_{z|zstd}``                              window mean in deviations of the calibration; logarithm of the
+                                                        window's deviation over the calibration's
+``t2 q t2_last q_last``                                 Hotelling's T² and squared prediction error of the window's means,
+                                                        or of its last values, against the calibration's components
+``hour minute_of_day weekday day month part_of_day``    local civil time of the window's end (Monday 0; parts: night from
+                                                        0 h, morning from 6, afternoon from 12, evening from 18: 0…3)
+``{hour|minute_of_day|weekday|day|month|part_of_day}_{sin|cos}``  the same as a direction
+``weekend holiday``                                     1 on Saturdays and Sundays; on public holidays of the country
+``{event}_{count|concentration|direction_sin|direction_cos|unusual}``  how often and when in the day an event of the spec
+                                                        happens, and how unusual the present time is for it (0…1)
+======================================================  ==============================================================
+
+A horizon is written ``30s``, ``15min``, ``24h`` or ``7d`` and must be one of ``WindowSpec.horizons_s``. Standard
+deviations are the population's. A z-score's deviation has a floor (see :data:`RELATIVE_FLOOR`) and the score a ceiling.
+Undefined values are NaN; :func:`fill` replaces them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Final
+
+import numpy as np
 
 from contract.domains import Domain
-from gateway.calendars import Calendar
-from gateway.frames import Frames, Singles, WindowSpec
+from gateway.calendars import DAY_S, Calendar, Civil
+from gateway.circular import concentration, direction, unusual
+from gateway.frames import Doubles, Frames, Moments, Singles, WindowSpec
+from gateway.window_statistics import WindowStatistics
+
+RELATIVE_FLOOR: Final = 1e-3
+"""Least standard deviation a z-score divides by, as a share of the mean: a channel at rest must not explode."""
+RANGE_FLOOR: Final = 1e-6
+"""The same as a share of the channel's physical range, for a mean near 0."""
+Z_LIMIT: Final = 50.0
+"""z-scores are cut to ± this."""
+KEPT_VARIANCE: Final = 0.9
+"""T² is over the strongest components that hold this share of the calibration's variance; q is over the others."""
+FILL: Final = 0.0
+"""What a model sees for an undefined feature, unless the caller knows better (its training mean)."""
+
+WINDOW_STATISTICS: Final = ("mean", "std", "min", "max", "range", "slope", "last", "rms", "q10", "q50", "q90", "missing")
+HORIZON_STATISTICS: Final = ("mean", "std", "min", "max", "range", "delta", "z")
+CYCLIC: Final = ("hour", "minute_of_day", "weekday", "day", "month", "part_of_day")
+CALENDAR: Final = (*CYCLIC, *(f"{unit}_{part}" for unit in CYCLIC for part in ("sin", "cos")), "weekend", "holiday")
+MONITORING: Final = ("t2", "q", "t2_last", "q_last")
+EVENT_STATISTICS: Final = ("count", "concentration", "direction_sin", "direction_cos", "unusual")
+_UNITS_S: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
+Feature = Callable[["_Frames"], Doubles]
 
 
 class FeatureSet:
-    """Named features, parsed once; ``compute`` is the one implementation that training and gateway share."""
+    """Named features, parsed once."""
 
-    def __init__(
-        self, names: Sequence[str], domain: Domain, spec: WindowSpec, calendar: Calendar | None = None
-    ) -> None:
-        """Parse names.
+    def __init__(self, names: Sequence[str], domain: Domain, spec: WindowSpec, calendar: Calendar | None = None) -> None:
+        """Parse names; the calendar is UTC without one.
 
         :raises ValueError: names that are no feature of this domain and spec, all of them at once
         """
         self.names = tuple(names)
+        self._spec, self._calendar = spec, calendar or Calendar()
+        self._span = np.array([channel.high - channel.low for channel in domain.channels])
+        found = {name: _parse(name, domain.channel_names, spec) for name in names}
+        unknown = [name for name, feature in found.items() if feature is None]
+        if unknown:
+            raise ValueError(f"{domain.name}: no such features with these windows: {', '.join(unknown)}.")
+        self._features = [feature for name in names if (feature := found[name]) is not None]
 
     def compute(self, frames: Frames) -> Singles:
-        """Return ``(n, len(names))``; NaN where a feature is undefined (see :func:`fill`)."""
-        raise NotImplementedError
+        """Return the features of ``n`` windows, shape ``(n, len(names))``; NaN where one is undefined."""
+        source = _Frames(frames, self._spec, self._calendar, self._span)
+        features = np.empty((len(frames), len(self._features)), np.float32)
+        with np.errstate(over="ignore"):
+            for column, feature in enumerate(self._features):
+                features[:, column] = feature(source)
+        return features
 
 
-def fill(features: Singles) -> Singles:
-    """Return features with every undefined one as 0, the value that a model sees (after scaling set it to the mean)."""
-    raise NotImplementedError
+def fill(features: Singles, value: float | Singles = FILL) -> Singles:
+    """Return features with undefined ones replaced: by one value, or by one for each column."""
+    return np.where(np.isnan(features), np.asarray(value, np.float32), features)
+
+
+def horizon_s(text: str) -> float:
+    """Return the seconds of a horizon such as ``24h``.
+
+    :raises ValueError: it is not written like one
+    """
+    match = re.fullmatch(r"(\d+)(s|min|h|d)", text)
+    if match is None:
+        raise ValueError(f"horizon {text!r}: write a whole number with s, min, h or d.")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+class _Frames:
+    """What features are made of, each computed when first asked for, for all channels at once."""
+
+    def __init__(self, frames: Frames, spec: WindowSpec, calendar: Calendar, span: Doubles) -> None:
+        self.history = frames.history
+        self.window = WindowStatistics(frames.values, spec.period_s)
+        self._end_s, self._calendar, self._span = frames.end_s, calendar, span
+
+    @cached_property
+    def civil(self) -> Civil:
+        return self._calendar.civil(self._end_s)
+
+    @cached_property
+    def angle(self) -> Doubles:
+        """Local time of day of the windows' ends, radians, shape ``(n, 1)``."""
+        return np.mod(self._calendar.local_s(self._end_s), DAY_S)[:, None] * (2 * np.pi / DAY_S)
+
+    def floored(self, base: Moments) -> Doubles:
+        """Return deviations that may be divided by."""
+        least = np.maximum(RELATIVE_FLOOR * np.abs(base.mean), RANGE_FLOOR * self._span)
+        return np.maximum(base.std, least)
+
+    def z(self, base: Moments) -> Doubles:
+        return np.clip((self.window.mean - base.mean) / self.floored(base), -Z_LIMIT, Z_LIMIT)
+
+    @cached_property
+    def cal_zstd(self) -> Doubles:
+        normal = self.history.calibration
+        least = np.maximum(RELATIVE_FLOOR * np.abs(normal.mean), RANGE_FLOOR * self._span)
+        return np.log(np.maximum(self.window.std, least) / self.floored(normal))
+
+    @cached_property
+    def monitoring(self) -> dict[str, Doubles]:
+        t2, q = self._distances(self.window.mean)
+        t2_last, q_last = self._distances(self.window.last)
+        return {"t2": t2, "q": q, "t2_last": t2_last, "q_last": q_last}
+
+    def _distances(self, values: Doubles) -> tuple[Doubles, Doubles]:
+        components, normal = self.history.components, self.history.calibration
+        assert components is not None  # the parser refused otherwise
+        away = np.clip((values - normal.mean) / self.floored(normal), -Z_LIMIT, Z_LIMIT)
+        scores = np.square(np.einsum("nc,nci->ni", away, components.vectors))
+        before = np.cumsum(components.variances, axis=1, dtype=np.float64) - components.variances
+        kept = before < KEPT_VARIANCE * components.variances.sum(axis=1, keepdims=True)
+        t2 = np.where(kept, scores / np.maximum(components.variances, 1e-6), 0.0).sum(axis=1)
+        q = np.where(kept, 0.0, scores).sum(axis=1)
+        undefined = np.isnan(scores[:, 0])
+        return np.where(undefined, np.nan, t2), np.where(undefined, np.nan, q)
+
+
+def _parse(name: str, channels: Sequence[str], spec: WindowSpec) -> Feature | None:
+    if name in CALENDAR:
+        return lambda source: source.civil.named(name)
+    if name in MONITORING:
+        return (lambda source: source.monitoring[name]) if spec.monitor else None
+    for number, event in enumerate(spec.events):
+        if name.removeprefix(f"{event.name}_") in EVENT_STATISTICS and name.startswith(f"{event.name}_"):
+            return _event(number, name.removeprefix(f"{event.name}_"))
+    for number, channel in enumerate(channels):
+        if name.startswith(f"{channel}_"):
+            return _of_channel(number, name.removeprefix(f"{channel}_"), spec)
+    return None
+
+
+def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
+    if rest in WINDOW_STATISTICS:
+        if rest.startswith("q"):
+            return lambda source: source.window.quantile(int(rest[1:]) / 100)[:, c]
+        return lambda source: getattr(source.window, rest)[:, c]
+    match rest:
+        case "life_mean" | "life_std":
+            return lambda source: getattr(source.history.life, rest.removeprefix("life_"))[:, c]
+        case "life_z":
+            return lambda source: source.z(source.history.life)[:, c]
+        case "cal_z":
+            return (lambda source: source.z(source.history.calibration)[:, c]) if spec.calibration_s else None
+        case "cal_zstd":
+            return (lambda source: source.cal_zstd[:, c]) if spec.calibration_s else None
+    return _over_horizon(c, rest, spec)
+
+
+def _over_horizon(c: int, rest: str, spec: WindowSpec) -> Feature | None:
+    match = re.fullmatch(r"([a-z]+)_(\d+(?:s|min|h|d))", rest)
+    if match is None or match[1] not in HORIZON_STATISTICS or (key := horizon_s(match[2])) not in spec.horizons_s:
+        return None
+    statistic = match[1]
+    if statistic == "z":
+        return lambda source: source.z(source.history.horizons[key])[:, c]
+    if statistic == "delta":
+        return lambda source: (source.window.mean - source.history.horizons[key].mean)[:, c]
+    if statistic == "range":
+        return lambda source: (source.history.horizons[key].max - source.history.horizons[key].min)[:, c].astype(np.float64)
+    return lambda source: getattr(source.history.horizons[key], statistic)[:, c]
+
+
+def _event(e: int, statistic: str) -> Feature:
+    def feature(source: _Frames) -> Doubles:
+        sums = source.history.events[:, e : e + 1]
+        match statistic:
+            case "count":
+                return sums[:, 0, 0]
+            case "concentration":
+                return concentration(sums)[:, 0]
+            case "direction_sin":
+                return np.sin(direction(sums))[:, 0]
+            case "direction_cos":
+                return np.cos(direction(sums))[:, 0]
+            case _:
+                return unusual(sums, source.angle)[:, 0]
+
+    return feature
