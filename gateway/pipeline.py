@@ -29,7 +29,8 @@ from gateway.frames import Blocks, Frames, Strays, WindowSpec
 from gateway.intake import Columns, Intake, IntakeLimits, Refusals, StateChange
 from gateway.ledger import Ledger
 from gateway.ports import Batch, Outputs, Readings, Scorer
-from gateway.sensors import Sensors, Silence
+from gateway.sensors import Sensors
+from gateway.silence import Silence
 from gateway.windows import Windows
 
 STORED_STATISTICS: Final = ("mean", "std", "min", "max")
@@ -101,11 +102,11 @@ class Pipeline:
         self._messages += len(batch.messages)
         self._quarantined += len(taken.quarantined)
         for state in taken.states:
-            self._domains[state.device.domain].state(state)
+            self._domains[state.device.domain].state(state, self._intake.listening_s)
         for name, domain in self._domains.items():
             devices = self._intake.devices(name)
             domain.process(taken.columns.get(name), taken.refusals.get(name), devices, outputs)
-            domain.silence(batch.received_s, self._intake.received_s(name), devices, outputs)
+            domain.silence(self._intake.listening_s, self._intake.heard_s(name), devices, outputs)
         return outputs
 
     def flush(self) -> Outputs:
@@ -191,20 +192,26 @@ class DomainPipeline:
         self._windows.flush()
         outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
 
-    def state(self, change: StateChange) -> None:
+    def state(self, change: StateChange, now_s: float) -> None:
         """Enter what a device's state topic said."""
-        self._silence.state(change.index, change.state)
+        self._silence.state(change.index, change.state, now_s)
 
     def silence(
-        self, now_s: float, received_s: NDArray[np.float64], devices: Sequence[DeviceId], outputs: Outputs
+        self, now_s: float, heard_s: NDArray[np.float64], devices: Sequence[DeviceId], outputs: Outputs
     ) -> None:
-        """Judge which devices are silent as of a batch's receive time."""
-        for change in self._silence.check(now_s, received_s):
-            outputs.alerts += self._count_alerts(
-                self.judge.silence(
-                    devices[change.index], change.index, silent=change.silent, at_s=now_s, words=change.words
+        """Judge which devices are silent, on the intake's ``listening_s``; the alerts stand in the devices' own time."""
+        for change in self._silence.check(now_s, heard_s):
+            newest_s = float(self._ledger.last_s(np.array([change.index]))[0])
+            if not np.isnan(newest_s):  # a device that never measured anything has no time, and nothing to miss
+                outputs.alerts += self._count_alerts(
+                    self.judge.silence(
+                        devices[change.index],
+                        change.index,
+                        silent=change.silent,
+                        at_s=newest_s + change.after_s,
+                        words=change.words,
+                    )
                 )
-            )
 
     def dump(self) -> bytes:
         """Return the state."""

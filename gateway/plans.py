@@ -34,17 +34,16 @@ def limits(settings: Settings) -> IntakeLimits:
 
 
 def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: Calendar) -> Plan:
-    rules = sensor_rules(domain.name)
     model = None
-    window = default_window(domain)
+    window = _window_here(default_window(domain) if shelf is None else shelf.manifest.window.spec, here)
+    rules = sensor_rules(domain, window_s=window.length_s)
     if shelf is not None:
         stated = shelf.manifest
-        window = stated.window.spec
         rules = (model_rule(stated, here), *rules)
         model = Model(rule=stated.rule, version=stated.version, scorer=shelf.scorer())
     return Plan(
         domain=domain,
-        window=_window_here(window, here),
+        window=window,
         rules=rules,
         model=model,
         calendar=calendar,

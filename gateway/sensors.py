@@ -1,23 +1,27 @@
-"""Broken sensors and silent devices: judged by themselves, so that "the sensor is broken" never reads as "the cow is ill"."""
+"""Broken sensors and silent devices: judged apart, so that "the sensor is broken" never reads as "the cow is ill"."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.domains import Domain
-from contract.messages import DeviceState
-
-if TYPE_CHECKING:
-    from gateway.windows import Frames
+from contract.domains import Channel, Domain
+from gateway.frames import Frames
+from gateway.tables import from_bytes, grown, table
 
 FLAT_LINE: Final = "flat_line"
 SATURATION: Final = "saturation"
 IMPOSSIBLE_RATE: Final = "impossible_rate"
 SILENT: Final = "silent"
+
+SATURATED_SAMPLES: Final = 3
+"""Fewest samples at the end of the range that are no coincidence."""
+
+_ANY_RATE: Final = 1e30
+"""Unit a second; finite, because no time at all times an infinite rate would be no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +35,120 @@ class SensorFaults:
 
 
 class Sensors:
-    """Checks the windows of one domain; carries how long each channel has stood still."""
+    """Checks the windows of one domain.
+
+    Windows overlap, so only what is new in each, its last hop, is looked at; the newest value of every channel, and how
+    long it has stood still, is carried from window to window.
+    """
 
     def __init__(self, domain: Domain, *, hop_s: float) -> None:
         """Prepare for windows that follow each other every ``hop_s`` seconds."""
-        raise NotImplementedError
+        channels = domain.channels
+        self._channels = channels
+        self._period_s = domain.period_s
+        self._hop = round(hop_s / domain.period_s)
+        self._low = np.array([-np.inf if channel.low == 0 else channel.low for channel in channels], np.float32)
+        """Lower end of the range; zero is where many quantities rest, so it is no sign of a fault."""
+        self._high = np.array([channel.high for channel in channels], np.float32)
+        self._rate = np.array([channel.max_rate_per_s or _ANY_RATE for channel in channels])
+        self._flat_s = np.array([channel.flat_line_s or np.inf for channel in channels])
+        size = (len(channels),)
+        # newest value and its time; first time of the run of that value, and samples in it
+        self._blank = table(
+            (np.nan, -np.inf, -np.inf, 0),
+            [("last", "f4", size), ("last_s", "f8", size), ("since_s", "f8", size), ("run", "i4", size)],
+        )
+        self._table = self._blank.copy()
 
     def check(self, frames: Frames) -> SensorFaults:
         """Judge windows; each device's must come in order of time."""
-        raise NotImplementedError
+        self._table = grown(self._table, int(frames.device.max(initial=-1)) + 1, self._blank)
+        faults = SensorFaults({rule: np.zeros(len(frames), np.bool_) for rule in _WORDS}, {})
+        for windows in _rounds(frames.device):
+            flat, fast = self._advance(frames, windows)
+            self._note(faults, FLAT_LINE, windows, flat)
+            self._note(faults, IMPOSSIBLE_RATE, windows, fast)
+        self._note(faults, SATURATION, np.arange(len(frames)), self._saturated(frames.values))
+        return faults
 
     def dump(self) -> bytes:
         """Return the state."""
-        raise NotImplementedError
+        return self._table.tobytes()
 
     def load(self, state: bytes) -> None:
         """Take over a state that :meth:`dump` returned."""
-        raise NotImplementedError
+        self._table = from_bytes(state, self._blank)
+
+    def _note(self, faults: SensorFaults, rule: str, windows: NDArray[np.int64], found: NDArray[np.bool_]) -> None:
+        for row in np.flatnonzero(np.any(found, axis=1)):
+            faults.flags[rule][windows[row]] = True
+            channels = [self._channels[channel] for channel in np.flatnonzero(found[row])]
+            faults.words[int(windows[row]), rule] = "; ".join(_WORDS[rule](channel) for channel in channels)
+
+    def _saturated(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell which channels gave nothing but one end of their range, shape ``(n, channels)``."""
+        newest = values[:, -self._hop :]
+        found: NDArray[np.bool_] = np.any((newest >= self._high) | (newest <= self._low), axis=1)
+        suspects = np.any(found, axis=1)
+        if suspects.any():  # rare, so the whole window is looked at only now
+            whole = values[suspects]
+            known = np.count_nonzero(~np.isnan(whole), axis=1)
+            ends = [np.count_nonzero(end, axis=1) == known for end in (whole >= self._high, whole <= self._low)]
+            found[suspects] = (ends[0] | ends[1]) & (known >= min(SATURATED_SAMPLES, values.shape[1]))
+        return found
+
+    def _advance(self, frames: Frames, windows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Carry devices, each at most once, over their next hop; tell which channels are flat and which too fast."""
+        rows, device = self._table, frames.device[windows]
+        before, before_s, since_s, run = (rows[name][device] for name in ("last", "last_s", "since_s", "run"))
+        values = np.concatenate([before[:, None], frames.values[windows, -self._hop :]], axis=1)
+        slot = np.arange(values.shape[1])[:, None]
+        starts = frames.end_s[windows, None, None] - (self._hop + 1 - slot) * self._period_s
+        times = np.broadcast_to(starts, values.shape).copy()
+        times[:, 0] = before_s
+        valid = ~np.isnan(values)
+        if not valid[:, 1:].all():  # where a sample is missing, the newest before it stands in its place
+            held = np.maximum.accumulate(np.where(valid, slot, 0), axis=1)
+            values, times = np.take_along_axis(values, held, 1), np.take_along_axis(times, held, 1)
+        step, step_s = np.abs(np.diff(values, axis=1)), np.diff(times, axis=1)
+        fast: NDArray[np.bool_] = np.any(step > self._rate * step_s, axis=1)
+        changed = valid & (slot > 0)
+        changed[:, 1:] &= step != 0.0
+        begin = np.max(np.where(changed, slot, 0), axis=1)
+        since_s = np.where(begin > 0, np.take_along_axis(times, begin[:, None], 1)[:, 0], since_s)
+        run = np.where(begin > 0, 0, run) + np.count_nonzero(valid & (slot > 0) & (slot >= begin[:, None]), axis=1)
+        for name, column in (("last", values[:, -1]), ("last_s", times[:, -1]), ("since_s", since_s), ("run", run)):
+            rows[name][device] = column
+        # a run of few samples with long gaps between them proves nothing
+        flat = (times[:, -1] - since_s >= self._flat_s) & (2 * run * self._period_s >= self._flat_s)
+        return flat, fast
 
 
-@dataclass(frozen=True, slots=True)
-class SilenceChange:
-    """A device fell silent or spoke again."""
+def _rounds(device: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Split windows so that each part holds every device at most once, and earlier windows stand in earlier parts."""
+    order = np.argsort(device, kind="stable")
+    sorted_device = device[order]
+    rank = np.arange(len(device)) - np.searchsorted(sorted_device, sorted_device)
+    return [np.sort(order[rank == turn]) for turn in range(int(rank.max(initial=-1)) + 1)]
 
-    index: int
-    silent: bool
-    words: str
+
+def _flat_line(channel: Channel) -> str:
+    return f"{channel.name} has not changed for {_duration(channel.flat_line_s or 0.0)}"
 
 
-class Silence:
-    """Knows which devices of one domain are silent: not heard for too long, or declared offline by the broker."""
+def _saturation(channel: Channel) -> str:
+    return f"{channel.name} stands at an end of its range, {channel.low:g} … {channel.high:g} {channel.unit}"
 
-    def __init__(self, domain: Domain, *, silent_after_s: float | None = None) -> None:
-        """Use ten periods, at least 30 s, where no time is given."""
-        raise NotImplementedError
 
-    def state(self, index: int, state: DeviceState) -> None:
-        """Enter what a device's state topic said."""
-        raise NotImplementedError
+def _impossible_rate(channel: Channel) -> str:
+    return f"{channel.name} jumped faster than the {channel.max_rate_per_s:g} {channel.unit} a second that are possible"
 
-    def check(self, now_s: float, received_s: NDArray[np.float64]) -> list[SilenceChange]:
-        """Compare at a batch's ``received_s``; ``received_s[index]`` is when each device was last heard.
 
-        Costs O(devices), so it does so only when enough time passed since the last time, or a state came.
-        """
-        raise NotImplementedError
+_WORDS: Final = {FLAT_LINE: _flat_line, SATURATION: _saturation, IMPOSSIBLE_RATE: _impossible_rate}
 
-    def dump(self) -> bytes:
-        """Return the state."""
-        raise NotImplementedError
 
-    def load(self, state: bytes) -> None:
-        """Take over a state that :meth:`dump` returned."""
-        raise NotImplementedError
+def _duration(seconds: float) -> str:
+    for unit, name in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
