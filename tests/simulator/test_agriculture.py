@@ -198,6 +198,13 @@ def test_a_month_with_every_event_stays_in_range_and_never_rests() -> None:
             assert 60.0 * max(len(list(run)) for _, run in groupby(values.tolist())) < 0.5 * channel.flat_line_s
 
 
+def test_every_sensor_has_noise_of_its_own() -> None:
+    """Nearly every reading differs from the one before, in every channel that has no memory of an hour."""
+    steps = np.diff(trace()[:, [PULSE, PRESSURE, CORE, ACTIVITY]], axis=0)
+    assert (steps != 0.0).mean(axis=0).min() > 0.8
+    assert (steps < 0.0).mean(axis=0).min() > 0.3
+
+
 def test_a_step_costs_few_calls() -> None:
     """Training steps millions of minutes: a step may make no more than some dozens of calls, in Python or C."""
     plant = WORLD.plants("farm", ["c1"], seed=1, start_s=START_S, faults={})[0]

@@ -199,10 +199,20 @@ def test_a_day_with_every_event_stays_in_range_and_never_rests() -> None:
             assert max(len(list(run)) for _, run in groupby(values.tolist())) < 0.5 * channel.flat_line_s
 
 
+def test_every_sensor_has_noise_of_its_own() -> None:
+    """On a pump that runs steadily nearly every reading differs from the one before, in every channel."""
+    course = trace(seconds=600)
+    assert (np.diff(course, axis=0) != 0.0).mean(axis=0).min() > 0.8
+    assert (np.diff(course, axis=0) < 0.0).mean(axis=0).min() > 0.3
+
+
 def test_sizes_differ_between_skids() -> None:
-    """Only relative features can serve a fleet: the largest pump moves at least twice the flow of the smallest."""
-    flows = [trace(seed, seconds=30)[:, FLOW].mean() for seed in range(12)]
-    assert max(flows) > 2.0 * min(flows)
+    """Only relative features can serve a fleet: the largest pump is at least twice the smallest."""
+    usual = np.array([trace(seed, seconds=30).mean(axis=0) for seed in range(12)])
+    for channel in (V1, V2, CURRENT, PRESSURE, FLOW):
+        assert usual[:, channel].max() > 2.0 * usual[:, channel].min()
+    assert usual[:, [V1, V2]].min() > 0.02
+    assert usual[:, [V1, V2]].max() < 0.5
 
 
 def test_a_step_costs_few_calls() -> None:
