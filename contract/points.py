@@ -6,7 +6,7 @@ Ids, sequence numbers, scores and free text are fields, never tags.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,8 +17,9 @@ FieldValue = float | int | str | bool
 
 ALERTS: Final = "alerts"
 GATEWAY: Final = "gateway"
+Unit = Literal["hourly", "daily", "monthly"]
 STATISTICS: Final = ("mean", "min", "max", "std", "count")
-"""Statistics of a channel in hourly and daily points."""
+"""Statistics of a channel in hourly, daily and monthly points."""
 SCORE: Final = "score"
 COVERAGE: Final = "coverage"
 MODEL_VERSION: Final = "model_version"
@@ -33,14 +34,9 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
     time_ns: int
 
 
-def hourly(domain: Domain) -> str:
-    """Return the measurement of a domain's hourly summaries."""
-    return f"{domain.name}_hourly"
-
-
-def daily(domain: Domain) -> str:
-    """Return the measurement of a domain's daily summaries."""
-    return f"{domain.name}_daily"
+def summary(domain: Domain, unit: Unit) -> str:
+    """Return the measurement of a domain's hourly, daily or monthly summaries."""
+    return f"{domain.name}_{unit}"
 
 
 def nanoseconds(seconds: float) -> int:

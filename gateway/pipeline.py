@@ -1,10 +1,10 @@
 """From a batch of messages to its outputs: pure, without clock or I/O.
 
     messages → intake → ledger → windows → features → score → judge → outputs
-                                       └── sensors ─────────────┘
+                                    └───── sensors ───────────┘
 
-Live traffic, replay after a crash and the offline backtest all call :meth:`Pipeline.process`. State is a pure function of
-the batches: ``dump`` and ``load`` make it a snapshot.
+Live traffic, replay after a crash and the offline backtest all call :meth:`Pipeline.process`. State is a pure function
+of the batches: ``dump`` and ``load`` make it a snapshot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contract.domains import Domain
 from contract.messages import Alert, Reason
-from contract.points import COVERAGE, MODEL_VERSION, SCORE, FieldValue, Point, nanoseconds
+from contract.points import COVERAGE, MODEL_VERSION, SCORE, STATISTICS, FieldValue, Point, nanoseconds, summary
 from contract.topics import DeviceId
 from gateway import alerts, reasons
 from gateway.alerts import Judge, Rule
@@ -31,6 +31,7 @@ from gateway.ledger import Ledger
 from gateway.ports import Batch, Outputs, Readings, Scorer
 from gateway.sensors import Sensors
 from gateway.silence import Silence
+from gateway.summaries import Summaries, Summary
 from gateway.windows import Windows
 
 STORED_STATISTICS: Final = ("mean", "std", "min", "max")
@@ -162,11 +163,19 @@ class DomainPipeline:
         self._plan = plan
         self._domain = plan.domain
         self._windows = Windows(plan.domain, plan.window, plan.calendar)
+        self._summaries = Summaries(plan.domain, plan.window, plan.calendar)
         self._ledger = Ledger()
         self._sensors = Sensors(plan.domain, hop_s=plan.window.hop_s)
         self._silence = Silence(plan.domain, silent_after_s=plan.silent_after_s)
         self.judge = Judge(plan.domain.name, plan.rules)
-        self._rooms: tuple[Room, ...] = (self._windows, self._ledger, self._sensors, self._silence, self.judge)
+        self._rooms: tuple[Room, ...] = (
+            self._windows,
+            self._summaries,
+            self._ledger,
+            self._sensors,
+            self._silence,
+            self.judge,
+        )
         self.statistics = Statistics()
         model_names = () if plan.model is None else plan.model.scorer.feature_names
         stored = [f"{channel}_{name}" for channel in plan.domain.channel_names for name in STORED_STATISTICS]
@@ -191,27 +200,27 @@ class DomainPipeline:
         """Close every window that holds a sample."""
         self._windows.flush()
         outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
+        outputs.points += self._summary_points(self._summaries.flush(), devices)
 
     def state(self, change: StateChange, now_s: float) -> None:
-        """Enter what a device's state topic said."""
+        """Enter what a device's state topic said, at the intake's ``listening_s``."""
         self._silence.state(change.index, change.state, now_s)
 
     def silence(
         self, now_s: float, heard_s: NDArray[np.float64], devices: Sequence[DeviceId], outputs: Outputs
     ) -> None:
-        """Judge which devices are silent, on the intake's ``listening_s``; the alerts stand in the devices' own time."""
+        """Judge which devices are silent by the intake's ``listening_s``; in event time that is behind their newest."""
         for change in self._silence.check(now_s, heard_s):
             newest_s = float(self._ledger.last_s(np.array([change.index]))[0])
-            if not np.isnan(newest_s):  # a device that never measured anything has no time, and nothing to miss
-                outputs.alerts += self._count_alerts(
-                    self.judge.silence(
-                        devices[change.index],
-                        change.index,
-                        silent=change.silent,
-                        at_s=newest_s + change.after_s,
-                        words=change.words,
-                    )
+            outputs.alerts += self._count_alerts(
+                self.judge.silence(
+                    devices[change.index],
+                    change.index,
+                    silent=change.silent,
+                    at_s=newest_s + change.after_s,
+                    words=change.words,
                 )
+            )
 
     def dump(self) -> bytes:
         """Return the state."""
@@ -239,6 +248,7 @@ class DomainPipeline:
         touched: set[int] = set()
         for blocks in self._windows.blocks():
             outputs.readings += block_readings(blocks, devices)
+            outputs.points += self._summary_points(self._summaries.add(blocks), devices)
             touched.update(blocks.device.tolist())
         for strays in self._windows.strays():
             outputs.readings += stray_readings(strays, devices)
@@ -282,10 +292,10 @@ class DomainPipeline:
         version = {} if self._plan.model is None else {MODEL_VERSION: self._plan.model.version}
         names = (*self._features.names, COVERAGE, SCORE)
         table = np.column_stack((features, frames.coverage, scores))
-        whole: NDArray[np.bool_] = ~np.isnan(table).any(axis=1)
+        whole = np.isfinite(table).all(axis=1)
         points = []
         for device, end_s, row, complete in zip(
-            frames.device.tolist(), frames.end_s.tolist(), table.tolist(), whole.tolist(), strict=True
+            frames.device.tolist(), frames.end_s.tolist(), table.tolist(), np.asarray(whole).tolist(), strict=True
         ):
             pairs = zip(names, row, strict=True)
             fields: dict[str, FieldValue] = dict(pairs if complete else ((n, v) for n, v in pairs if v == v))  # noqa: PLR0124  # NaN
@@ -294,6 +304,24 @@ class DomainPipeline:
             who = devices[device]
             tags = {"site": who.site, "device": who.device}
             points.append(Point(self._domain.name, tags, fields, nanoseconds(end_s)))
+        return points
+
+    def _summary_points(self, summaries: Sequence[Summary], devices: Sequence[DeviceId]) -> list[Point]:
+        """Return a point for every span that is over; a channel without a sample is absent."""
+        points = []
+        for each in summaries:
+            columns = (each.moments.mean, each.min, each.max, each.moments.std)
+            floats = np.stack(columns, axis=-1).tolist()
+            counts = each.moments.count.tolist()
+            for row, device in enumerate(each.device.tolist()):
+                fields: dict[str, FieldValue] = {}
+                for channel, values, count in zip(self._domain.channel_names, floats[row], counts[row], strict=True):
+                    if count:
+                        names = (f"{channel}_{statistic}" for statistic in STATISTICS)
+                        fields |= zip(names, (*values, count), strict=True)
+                who = devices[device]
+                tags = {"site": who.site, "device": who.device}
+                points.append(Point(summary(self._domain, each.unit), tags, fields, nanoseconds(each.start_s[row])))
         return points
 
     def _count_alerts(self, transitions: list[Alert]) -> list[Alert]:

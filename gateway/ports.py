@@ -260,5 +260,9 @@ class Scorer(Protocol):
     def feature_names(self) -> tuple[str, ...]:
         """Names of the model's inputs, in order."""
 
+    @property
+    def inference_s(self) -> float:
+        """Time spent in :meth:`score` so far, seconds."""
+
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores 0…1, shape ``(n,)``, of features of shape ``(n, len(feature_names))``; all in one call."""

@@ -15,18 +15,22 @@ import structlog
 import uvloop
 
 from contract import codec, topics
+from contract.domains import DOMAINS
 from contract.messages import DeviceState
 from gateway import plans as planning
 from gateway.app import Clock, Parts, run
 from gateway.health import Reporter
 from gateway.inference.shelf import Shelf, load_all
-from gateway.journal import SqliteJournal
+from gateway.journal.sqlite import SqliteJournal
 from gateway.mqtt import Announcement, Session, SessionSettings
-from gateway.outbox import SqliteOutbox
+from gateway.outbox.sqlite import SqliteOutbox
 from gateway.pipeline import Pipeline
 from gateway.ports import Lane, Store
 from gateway.settings import BrokerSettings, LogSettings, Settings, secret, shelves_folder
-from gateway.stores import AlertTopicStore, InfluxStore, LocalStore
+from gateway.stores.alert_topic import AlertTopicStore
+from gateway.stores.influx import InfluxStore
+from gateway.stores.local import LocalStore
+from gateway.stores.reader import LocalReader
 
 log = structlog.get_logger(__name__)
 
@@ -48,18 +52,21 @@ async def _serve(settings: Settings, shelves: Sequence[Shelf]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings.state_dir.mkdir(exist_ok=True, mode=0o750)
-    pipeline = Pipeline(planning.plans(settings, shelves), planning.limits(settings))
+    plans = planning.plans(settings, shelves)
+    scorers = [plan.model.scorer for plan in plans if plan.model is not None]
+    pipeline = Pipeline(plans, planning.limits(settings))
     async with AsyncExitStack() as opened:
         broker = Session(session_settings(settings), ssl_context=ssl_context(settings.broker))
         journal = opened.enter_context(
             closing(SqliteJournal(settings.state_dir / "journal.db", synchronous=settings.journal.synchronous))
         )
-        local = LocalStore(settings.state_dir / "store.db")
+        store_file = settings.state_dir / "store.db"
+        local = LocalStore(store_file)
         opened.push_async_callback(local.close)
-        stores: list[Store] = [AlertTopicStore(broker, pipeline.open_alerts)]
+        stores: list[Store] = [AlertTopicStore(broker, LocalReader(store_file).open_alerts())]
         lanes: dict[str, tuple[Lane, ...]] = {local.name: BOTH, stores[0].name: ("alerts",)}
         if settings.influx is not None:
-            influx = InfluxStore(settings.influx)
+            influx = InfluxStore(settings.influx, DOMAINS)
             opened.push_async_callback(influx.close)
             stores.append(influx)
             lanes[influx.name] = BOTH
@@ -72,7 +79,9 @@ async def _serve(settings: Settings, shelves: Sequence[Shelf]) -> None:
             local=local,
             stores=stores,
             pipeline=pipeline,
-            reporter=Reporter(pipeline, clock.wall_s, clock.monotonic_s),
+            reporter=Reporter(
+                pipeline, clock.wall_s, clock.monotonic_s, lambda: sum(scorer.inference_s for scorer in scorers)
+            ),
             settings=settings,
             clock=clock,
         )
