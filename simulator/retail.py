@@ -38,8 +38,8 @@ class DemandSurge(_Span):
 
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
-        """Draw a surge of about four to six times the planned sales."""
-        crowd, appetite = float(rng.uniform(1.3, 1.8)), float(rng.uniform(2.9, 3.6))
+        """Draw a surge of about three to five times the planned sales."""
+        crowd, appetite = float(rng.uniform(1.3, 1.7)), float(rng.uniform(2.4, 3.0))
         return cls(onset_s=onset_s, end_s=end_s, crowd=crowd, appetite=appetite)
 
     def bend(self, parameters: Shelf, t_s: float) -> Shelf:
@@ -74,9 +74,9 @@ class Theft(_Span):
 
     @classmethod
     def draw(cls, onset_s: float, end_s: float, rng: np.random.Generator) -> Self:
-        """Draw a theft of about half the shelf within five minutes to an hour."""
+        """Draw a theft of a third to half of the shelf within five minutes to an hour."""
         lasting_s = float(rng.uniform(300.0, 3600.0))
-        return cls(onset_s=onset_s, end_s=end_s, lasting_s=lasting_s, share=float(rng.uniform(0.4, 0.6)))
+        return cls(onset_s=onset_s, end_s=end_s, lasting_s=lasting_s, share=float(rng.uniform(0.35, 0.5)))
 
     def bend(self, parameters: Shelf, t_s: float) -> Shelf:
         """Let goods vanish for a while, and keep the store room shut until the end."""
@@ -146,7 +146,7 @@ WORLD: Final = World(
         EventType(
             label=DemandSurge.label,
             kind="fault",
-            duration_s=(3.0 * HOUR_S, 5.0 * HOUR_S),
+            duration_s=(3.5 * HOUR_S, 5.0 * HOUR_S),
             make=DemandSurge.draw,
             aftermath_s=2.5 * HOUR_S,
             hours=(9.5, 16.5),
@@ -162,10 +162,10 @@ WORLD: Final = World(
         EventType(
             label=Theft.label,
             kind="fault",
-            duration_s=(4.0 * HOUR_S, 5.5 * HOUR_S),
+            duration_s=(4.5 * HOUR_S, 6.0 * HOUR_S),
             make=Theft.draw,
             aftermath_s=HOUR_S,
-            hours=(9.5, 16.5),
+            hours=(9.5, 15.5),
         ),
         EventType(
             label=PlannedRestock.label,
