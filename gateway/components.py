@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gateway.frames import Components, Doubles, Flags
 from gateway.table import Column, Table
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Covariance:
-    """Sums of products while a device is calibrated; its components from then on.
+    """Sums of products while a device is calibrated; its components, in the same place, from then on.
 
-    Only samples with every channel count. The sums are dead once the components stand.
+    Only samples with every channel count.
     """
 
     def __init__(self, channels: int) -> None:
@@ -25,10 +24,9 @@ class Covariance:
         self.table = Table(
             {
                 "count": Column((), np.uint32, 0),
-                "sum": Column((channels,), np.float64, 0),
-                "product": Column((channels, channels), np.float64, 0),
-                "vectors": Column((channels, channels), np.float32, np.nan),
-                "variances": Column((channels,), np.float32, np.nan),
+                "frozen": Column((), np.bool_, 0),
+                "line": Column((channels,), np.float64, 0),
+                "square": Column((channels, channels), np.float64, 0),
             }
         )
 
@@ -39,33 +37,34 @@ class Covariance:
         :param complete: whether the calibration was complete before a hop, shape ``(G, K)``
         :param std: calibrated deviation of every device, shape ``(devices, channels)``
         """
-        warming = np.flatnonzero(~complete[:, 0] | np.isnan(self.table["variances"][hops.device][:, 0]))
-        for g in warming.tolist():
-            self._learn(int(hops.device[g]), hops.valid[g], shifted[g], complete[g], std)
+        for g in np.flatnonzero(~self.table["frozen"][hops.device]).tolist():
+            device = int(hops.device[g])
+            for k in np.flatnonzero(~complete[g]).tolist():
+                self._learn(device, shifted[g, k][hops.valid[g, k].all(axis=1)])
+            if complete[g, -1]:
+                self._freeze(device, std[device])
         known = complete[:, :, None]
         return Components(
-            np.where(known[..., None], self.table["vectors"][hops.device][:, None], np.float32(np.nan)),
-            np.where(known, self.table["variances"][hops.device][:, None], np.float32(np.nan)),
+            np.where(known[..., None], self.table["square"][hops.device][:, None], np.nan).astype(np.float32),
+            np.where(known, self.table["line"][hops.device][:, None], np.nan).astype(np.float32),
         )
 
-    def _learn(self, device: int, valid: Flags, shifted: Doubles, complete: Flags, std: Doubles) -> None:
+    def _learn(self, device: int, rows: Doubles) -> None:
+        self.table["count"][device] += len(rows)
+        self.table["line"][device] += rows.sum(axis=0)
+        self.table["square"][device] += np.einsum("ti,tj->ij", rows, rows)
+
+    def _freeze(self, device: int, std: Doubles) -> None:
+        """Put variances and vectors of the correlation matrix, strongest first, where the sums stood.
+
+        A channel at rest counts as uncorrelated.
+        """
         table = self.table
-        for k in np.flatnonzero(~complete).tolist():
-            rows = shifted[k][valid[k].all(axis=1)]
-            table["count"][device] += len(rows)
-            table["sum"][device] += rows.sum(axis=0)
-            table["product"][device] += np.einsum("ti,tj->ij", rows, rows)
-        if complete[-1]:
-            count = max(int(table["count"][device]), 1)
-            mean = table["sum"][device] / count
-            variances, vectors = _components(table["product"][device] / count - np.outer(mean, mean), std[device])
-            table["variances"][device], table["vectors"][device] = variances, vectors
-
-
-def _components(covariance: Doubles, std: NDArray[Any]) -> tuple[Doubles, Doubles]:
-    """Return variances and vectors of the correlation matrix, strongest first; a channel at rest is uncorrelated."""
-    scale = np.where(std > 0, std, np.inf)
-    correlation = np.nan_to_num(covariance / np.outer(scale, scale))
-    np.fill_diagonal(correlation, 1.0)
-    variances, vectors = np.linalg.eigh(correlation)
-    return np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
+        count = max(int(table["count"][device]), 1)
+        mean = table["line"][device] / count
+        scale = np.where(std > 0, std, np.inf)
+        correlation = (table["square"][device] / count - np.outer(mean, mean)) / np.outer(scale, scale)
+        np.fill_diagonal(correlation, 1.0)
+        variances, vectors = np.linalg.eigh(correlation)
+        table["line"][device], table["square"][device] = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
+        table["frozen"][device] = True

@@ -85,7 +85,8 @@ class Buckets:
         device, size, rows = hops.device, self._size, np.arange(len(hops.device))[:, None]
         column = self.table[name]
         held = column[device]
-        running = _running(least.reduce(hops.values, axis=2), least, position)
+        # + 0: of 0.0 and -0.0 either is a minimum, and which one is returned would depend on the batch
+        running = _running(least.reduce(hops.values, axis=2) + np.float32(0), least, position)
         running = np.where((position == 0)[:, :, None], least(running, held[:, -1:]), running)
         buckets = np.full((len(device), size + int(position[:, -1].max()), held.shape[2]), np.nan, np.float32)
         buckets[:, :size] = held

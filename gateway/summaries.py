@@ -1,0 +1,244 @@
+"""Hourly, daily and monthly summaries of every channel, emitted when the span is over.
+
+They are made from the raw samples of closed hops (:class:`gateway.frames.Blocks`), so they hold what the readings hold,
+except strays. Hours are UTC; days and months are the site's. Every such span begins at a quarter of an hour, so samples
+are first summed within (hop, quarter), then these sums in order of time: the same to the bit for any batching.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.domains import Domain
+from gateway.calendars import DAY_S, Calendar
+from gateway.frames import Blocks, Doubles, Flags, Integers, Moments, Singles, WindowSpec
+from gateway.sums import Sums, moments
+from gateway.table import Column, Table
+
+Unit = Literal["hourly", "daily", "monthly"]
+
+_QUARTER_S: Final = 900
+_NONE: Final = -(2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Summaries of ``n`` spans of one unit."""
+
+    unit: Unit
+    device: Integers
+    """Shape ``(n,)``."""
+    start_s: Doubles
+    """Start of the span, Unix seconds, shape ``(n,)``."""
+    moments: Moments
+    """Shapes ``(n, channels)``; count 0 where a channel had no sample."""
+    min: Singles
+    max: Singles
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Sums of consecutive samples of one device, in order of device and time."""
+
+    device: Integers
+    span: Integers
+    sums: Sums
+    min: Singles
+    max: Singles
+
+    def merged(self) -> _Parts:
+        """Return one row for each run of equal device and span, added in order."""
+        begins = (np.diff(self.device, prepend=-1) != 0) | (np.diff(self.span, prepend=_NONE) != 0)
+        first, run = np.flatnonzero(begins), np.cumsum(begins) - 1
+        return _Parts(
+            self.device[first],
+            self.span[first],
+            Sums(_added(self.sums.count, run).astype(np.int64), _added(self.sums.sum, run), _added(self.sums.square, run)),
+            np.fmin.reduceat(self.min, first, axis=0),
+            np.fmax.reduceat(self.max, first, axis=0),
+        )
+
+    def at(self, rows: Flags | Integers) -> _Parts:
+        """Return chosen rows."""
+        sums = Sums(self.sums.count[rows], self.sums.sum[rows], self.sums.square[rows])
+        return _Parts(self.device[rows], self.span[rows], sums, self.min[rows], self.max[rows])
+
+
+class Summaries:
+    """Open hour, day and month of every device of one domain."""
+
+    def __init__(self, domain: Domain, spec: WindowSpec, calendar: Calendar | None = None) -> None:
+        """Start with no device; the calendar is UTC without one."""
+        calendar = calendar or Calendar()
+        channels = len(domain.channels)
+        self._spec = spec
+        self._reference = Table({"reference": Column((channels,), np.float64, np.nan)})
+        self._units: dict[Unit, _Spans] = {
+            "hourly": _Spans("hourly", channels, lambda ts: _floor(ts, 3600), lambda span: span * 3600.0),
+            "daily": _Spans("daily", channels, lambda ts: _floor(calendar.local_s(ts), DAY_S), calendar.start_of_day_s),
+            "monthly": _Spans(
+                "monthly",
+                channels,
+                lambda ts: _months(_floor(calendar.local_s(ts), DAY_S)),
+                lambda span: calendar.start_of_day_s(_first_day(span)),
+            ),
+        }
+
+    @property
+    def bytes_per_device(self) -> int:
+        """Memory that one device takes."""
+        return sum(table.bytes_per_device for table in self._tables().values())
+
+    def add(self, blocks: Blocks) -> list[Summary]:
+        """Take the samples of closed hops; return the spans that they ended."""
+        for table in self._tables().values():
+            table.grow(int(blocks.device.max()) + 1)
+        parts, start_s = self._parts(blocks)
+        ends = np.append(blocks.device[1:] != blocks.device[:-1], [True])
+        passed_s = blocks.start_s[ends] + self._spec.hop_s
+        reference: Doubles = self._reference["reference"]
+        return [s for unit in self._units.values() if (s := unit.add(parts, start_s, passed_s, reference)) is not None]
+
+    def flush(self) -> list[Summary]:
+        """Return the spans that are open, as they are (the end of an offline run)."""
+        reference: Doubles = self._reference["reference"]
+        return [s for unit in self._units.values() if (s := unit.flush(reference)) is not None]
+
+    def dump(self) -> bytes:
+        """Return the state."""
+        file = io.BytesIO()
+        arrays: dict[str, Any] = {
+            f"{part}.{name}": array for part, table in self._tables().items() for name, array in table.dump().items()
+        }
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    def load(self, state: bytes) -> None:
+        """Take the state of a dump.
+
+        :raises ValueError: the dump was made with other settings
+        """
+        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
+            loaded: Mapping[str, NDArray[Any]] = dict(arrays)
+        for part, table in self._tables().items():
+            start = f"{part}."
+            table.load({name.removeprefix(start): array for name, array in loaded.items() if name.startswith(start)})
+
+    def _tables(self) -> dict[str, Table]:
+        return {"reference": self._reference} | {name: unit.table for name, unit in self._units.items()}
+
+    def _parts(self, blocks: Blocks) -> tuple[_Parts, Doubles]:
+        """Sum samples within each hop and quarter; return also the parts' quarters, Unix seconds."""
+        block = np.repeat(np.arange(len(blocks.device)), np.diff(blocks.offset))
+        quarter = _floor(blocks.times, _QUARTER_S)
+        begins = (np.diff(block, prepend=-1) != 0) | (np.diff(quarter, prepend=_NONE) != 0)
+        first, run = np.flatnonzero(begins), np.cumsum(begins) - 1
+        device = blocks.device[block]
+        valid = ~np.isnan(blocks.values)
+        shifted = np.where(valid, blocks.values - self._references(device, valid, blocks.values)[device], 0.0)
+        sums = Sums(_added(valid, run).astype(np.int64), _added(shifted, run), _added(np.square(shifted), run))
+        low, high = np.fmin.reduceat(blocks.values, first, axis=0), np.fmax.reduceat(blocks.values, first, axis=0)
+        return _Parts(device[first], quarter[first], sums, low, high), quarter[first] * float(_QUARTER_S)
+
+    def _references(self, device: Integers, valid: Flags, values: Singles) -> Doubles:
+        """Return every device's references, set to a channel's first valid value where there is none yet."""
+        column: Doubles = self._reference["reference"]
+        begins = np.flatnonzero(np.diff(device, prepend=-1) != 0)
+        devices = device[begins]
+        unset = np.isnan(column[devices])
+        if unset.any():
+            place = np.where(valid, np.arange(len(device))[:, None], len(device))
+            first = np.minimum.reduceat(place, begins, axis=0)
+            row, channel = np.nonzero(unset & (first < len(device)))
+            column[devices[row], channel] = values[first[row, channel], channel]
+        return column
+
+
+class _Spans:
+    """The open span of one unit, for every device."""
+
+    def __init__(
+        self, unit: Unit, channels: int, span_of: Callable[[Doubles], Integers], start_s: Callable[[int], float]
+    ) -> None:
+        self._unit, self._span_of, self._start_s = unit, span_of, start_s
+        self.table = Table(
+            {
+                "span": Column((), np.int64, _NONE),
+                "count": Column((channels,), np.uint32, 0),
+                "sum": Column((channels,), np.float64, 0),
+                "square": Column((channels,), np.float64, 0),
+                "min": Column((channels,), np.float32, np.nan),
+                "max": Column((channels,), np.float32, np.nan),
+            }
+        )
+
+    def add(self, parts: _Parts, start_s: Doubles, passed_s: Doubles, reference: Doubles) -> Summary | None:
+        """Take parts; ``passed_s`` is the end of each device's newest closed hop."""
+        devices = parts.device[np.diff(parts.device, prepend=-1) != 0]
+        held = self._held(devices[self.table["span"][devices] != _NONE])
+        spans = self._span_of(start_s)
+        both = _Parts(
+            np.concatenate([held.device, parts.device]),
+            np.concatenate([held.span, spans]),
+            Sums(
+                np.concatenate([held.sums.count, parts.sums.count]),
+                np.concatenate([held.sums.sum, parts.sums.sum]),
+                np.concatenate([held.sums.square, parts.sums.square]),
+            ),
+            np.concatenate([held.min, parts.min]),
+            np.concatenate([held.max, parts.max]),
+        )
+        merged = both.at(np.argsort(both.device, kind="stable")).merged()
+        newest = np.append(merged.device[1:] != merged.device[:-1], [True])
+        over = ~newest
+        over[newest] = self._span_of(passed_s) > merged.span[newest]
+        self._hold(devices, merged.at(~over))
+        return self._summary(merged.at(over), reference) if over.any() else None
+
+    def flush(self, reference: Doubles) -> Summary | None:
+        """Return every open span, and hold none."""
+        devices = np.flatnonzero(self.table["span"][: len(self.table)] != _NONE)
+        held = self._held(devices)
+        self.table["span"][devices] = _NONE
+        return self._summary(held, reference) if len(devices) else None
+
+    def _held(self, devices: Integers) -> _Parts:
+        table = self.table
+        sums = Sums(table["count"][devices].astype(np.int64), table["sum"][devices], table["square"][devices])
+        return _Parts(devices, table["span"][devices], sums, table["min"][devices], table["max"][devices])
+
+    def _hold(self, devices: Integers, parts: _Parts) -> None:
+        table = self.table
+        table["span"][devices] = _NONE
+        rows = parts.device
+        table["span"][rows], table["min"][rows], table["max"][rows] = parts.span, parts.min, parts.max
+        table["count"][rows], table["sum"][rows], table["square"][rows] = parts.sums.count, parts.sums.sum, parts.sums.square
+
+    def _summary(self, parts: _Parts, reference: Doubles) -> Summary:
+        start_s = np.array([self._start_s(span) for span in parts.span.tolist()], np.float64)
+        return Summary(self._unit, parts.device, start_s, moments(parts.sums, reference[parts.device]), parts.min, parts.max)
+
+
+def _added(values: NDArray[Any], run: Integers) -> Doubles:
+    """Add the rows of each run, one after the other, columns apart."""
+    columns, runs = values.shape[1], int(run[-1]) + 1
+    place = run[:, None] * columns + np.arange(columns)
+    return np.bincount(place.ravel(), values.ravel(), runs * columns).reshape(runs, columns)
+
+
+def _floor(ts: Doubles, width_s: int) -> Integers:
+    return np.floor(ts / width_s).astype(np.int64)
+
+
+def _months(days: Integers) -> Integers:
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def _first_day(month: int) -> int:
+    return int(np.datetime64(month, "M").astype("datetime64[D]").astype(np.int64))
