@@ -41,6 +41,10 @@ class Count(msgspec.Struct, array_like=True):
         """Tell whether a number lies in a missing run."""
         return any(begin <= seq <= end for begin, end in self.gaps)
 
+    def passed(self, seq: int, *, surely: bool) -> bool:
+        """Tell whether a number is one of this count: a missing one, or, where it fits nowhere else, one it held."""
+        return self.misses(seq) or (surely and self.first <= seq <= self.last)
+
     def restarts(self, seq: int, ts: float) -> bool:
         """Tell whether a number that this count has passed begins a new one: it is newer than everything here."""
         again = seq == self.first and self.start_s < inf and ts < inf and ts != self.start_s
@@ -92,7 +96,7 @@ class History(msgspec.Struct, array_like=True):
         """Enter a number; False if it is already held."""
         now, before = self.now, self.before
         follows = seq == now.last + 1 or now.misses(seq)
-        if not follows and before is not None and ts < now.start_s and before.first <= seq <= before.last:
+        if before is not None and ts < now.start_s and before.passed(seq, surely=not follows):
             return before.add(seq, ts)
         if not follows and now.restarts(seq, ts):
             if before is not None:

@@ -119,7 +119,7 @@ class Ledger:
         head = np.concatenate([[True], who[1:] != who[:-1]])
         expected = np.concatenate([[0], number[:-1] + 1])
         expected[head] = self._table["last"][who[head]] + 1
-        odd = number != expected
+        odd = (number != expected) | (ts[order] < self._table["start_s"][who])
         if odd.any():
             slow = np.isin(who, who[odd])
             for row in order[slow]:
