@@ -15,10 +15,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from edgefleet.errors import BrokerStartError
 
+BrokerChoice = Literal["auto", "mosquitto", "amqtt"]
 HOST: Final = "127.0.0.1"
 START_S: Final = 15.0
 """Longest wait for the broker to listen; amqtt takes 1-2 s on a small machine."""
@@ -41,8 +42,7 @@ log_type warning
 class RunningBroker:
     """A broker that listens."""
 
-    kind: str
-    """``mosquitto`` or ``amqtt``."""
+    kind: Literal["mosquitto", "amqtt"]
     port: int
     pid: int
 
@@ -66,14 +66,15 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def embedded_broker(folder: Path, *, mosquitto: str | None = None) -> AsyncIterator[RunningBroker]:
+async def embedded_broker(folder: Path, choice: BrokerChoice = "auto") -> AsyncIterator[RunningBroker]:
     """Run a broker while the context lasts; its configuration and log stand in ``folder``.
 
-    ``mosquitto``: path of the command; ``None`` runs amqtt.
-
-    :raises BrokerStartError: it did not come up
+    :raises BrokerStartError: it did not come up, or Mosquitto was asked for and is not installed
     """
-    kind = "amqtt" if mosquitto is None else "mosquitto"
+    mosquitto = None if choice == "amqtt" else mosquitto_path()
+    if choice == "mosquitto" and mosquitto is None:
+        raise BrokerStartError("Mosquitto is not installed. Install it, or take amqtt.")
+    kind: Literal["mosquitto", "amqtt"] = "amqtt" if mosquitto is None else "mosquitto"
     log_file = folder / f"{kind}.log"
     for _ in range(ATTEMPTS):
         port = free_port()

@@ -97,7 +97,8 @@ class Draw:
         self._weather()
         broken = order[::-1][: math.ceil(shares.device_faults * len(order))]
         self._hardware(broken, first_device_fault)
-        self._fill(order[:faulty], "fault", live=max(1, faulty // 4))
+        watched = self._span.end_s > self._span.live_s
+        self._fill(order[:faulty], "fault", live=max(1, faulty // 4) if watched else 0)
         self._fill(order[faulty : faulty + alike], "look_alike", live=0)
         self._events.truths.sort(key=lambda truth: (truth.onset_s, truth.device))
         return self._events

@@ -37,6 +37,8 @@ class Published:
 
     samples: int
     """Distinct samples: one that a faulty link sent twice counts once."""
+    sent: int
+    """Samples with their repetitions."""
     messages: int
     by_device: dict[DeviceId, int]
     """Distinct samples of each device."""
@@ -54,11 +56,16 @@ class Publisher:
         self._listener = listener
         self._sessions = {device: session_of(device) for line in lines for device in line.devices}
         self._samples: Counter[DeviceId] = Counter()
-        self._messages = 0
+        self._messages = self._sent = 0
 
     def statistics(self) -> Published:
         """Return what was acknowledged so far."""
-        return Published(samples=self._samples.total(), messages=self._messages, by_device=dict(self._samples))
+        return Published(
+            samples=self._samples.total(),
+            sent=self._sent,
+            messages=self._messages,
+            by_device=dict(self._samples),
+        )
 
     async def run(self, line: Line, pace: Pace, until_s: float, *, watched: bool = False) -> None:
         """Publish one line up to device time ``until_s`` (exclusive), each sample when it is due.
@@ -100,6 +107,7 @@ class Publisher:
         for start in range(0, len(burst), BURST):
             await session.publish(_payload(burst[start : start + BURST]))
             self._messages += 1
+        self._sent += len(burst)
         self._samples[device] += len({sample.seq for sample in burst})
 
 

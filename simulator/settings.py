@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,9 @@ from contract.domains import DOMAINS
 from contract.errors import TopicError
 from contract.topics import check_identity
 from simulator.errors import RefusedError
+
+EXAMPLE: Final = Path(__file__).with_name("fleet.yaml")
+"""A fleet of ten devices in each domain."""
 
 
 def _identity(text: str) -> str:

@@ -1,0 +1,73 @@
+"""What ``score``, ``alerts`` and ``audit`` read from a state folder, as rows for JSON and tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.markup import escape
+from rich.table import Table
+
+from edgefleet import state
+from edgefleet.scoring import Score, score
+from gateway.settings import Settings, shelves_folder
+
+COUNTS: Final = ("published", "stored", "duplicate", "late", "quarantined", "lost")
+
+
+def scores(truth_file: Path, state_dir: Path) -> dict[str, Score]:
+    """Return the score of every domain.
+
+    :raises StateError: truth or store is not there
+    """
+    truths = state.read_truths(truth_file)
+    store = state.reader(state_dir)
+    watched = state.watched(store.ledger(), truths)
+    shelves = shelves_folder(Settings())
+    tolerances = {domain: state.tolerance(domain, shelves) for domain in watched}
+    return score(truths, state.firings(store), tolerances, watched)
+
+
+def alert_rows(state_dir: Path, *, firing: bool, limit: int) -> list[dict[str, Any]]:
+    """Return the present state of alerts, by time.
+
+    :raises StateError: there is no store
+    """
+    stored = state.reader(state_dir).alerts(firing=True if firing else None, limit=limit)
+    return [{**msgspec.to_builtins(one.alert), "stored_s": one.stored_s} for one in stored]
+
+
+def ledger_rows(state_dir: Path) -> list[dict[str, Any]]:
+    """Return the ledger, by device.
+
+    :raises StateError: there is no store
+    """
+    return [{name: getattr(line, name) for name in line.__struct_fields__} for line in state.reader(state_dir).ledger()]
+
+
+def alert_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return alerts as a table."""
+    table = Table("since (UTC)", "state", "severity", "device", "rule", "score", "why")
+    for row in rows:
+        since = datetime.fromtimestamp(row["onset_s"], UTC).strftime("%Y-%m-%d %H:%M:%S")
+        device = f"{row['site']}/{row['domain']}/{row['device']}"
+        cells = (since, row["state"], row["severity"], device, row["rule"], f"{row['score']:.2f}", row["summary"])
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def audit_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return the ledger as a table, with its sums."""
+    table = Table("device", show_footer=True)
+    table.columns[0].footer = f"{len(rows)} devices"
+    for name in COUNTS:
+        table.add_column(name, justify="right", footer=f"{sum(row[name] for row in rows):,}")
+    table.add_column("missing numbers", footer="")
+    for row in rows:
+        gaps = ", ".join(f"{first}-{last}" for first, last in row["gaps"])
+        device = f"{row['site']}/{row['domain']}/{row['device']}"
+        table.add_row(device, *(f"{row[name]:,}" for name in COUNTS), gaps)
+    return table
