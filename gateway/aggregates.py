@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,6 @@ from gateway.frames import Components, Doubles, Flags, History, Horizon, Integer
 from gateway.horizons import Buckets
 from gateway.sums import Sums, moments
 from gateway.table import Column, Table
-
-_NEVER: Final = -(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +129,7 @@ class Aggregates:
         life = self._life(hops.device, added)
         complete = self._complete(hops)
         calibration = self._calibration(hops.device, complete, life, reference)
-        with np.errstate(invalid="ignore"):
-            horizons = {key: b.advance(hops, life, reference) for key, b in self._buckets.items()}
+        horizons = self._horizons(hops, life, reference)
         components = None
         if self._covariance is not None:
             components = self._covariance.advance(hops, shifted, complete, self._table["normal_std"])
@@ -141,6 +138,14 @@ class Aggregates:
         )
         warming = ~complete if self._spec.calibration_s > 0 else np.zeros_like(complete)
         return Course(warming, history)
+
+    def _horizons(self, hops: Hops, life: Sums, reference: Doubles) -> dict[float, Horizon]:
+        if not self._buckets:
+            return {}
+        # + 0: of 0.0 and -0.0 either is a minimum, and which one is returned would depend on the batch
+        low = np.fmin.reduce(hops.values, axis=2) + np.float32(0)
+        high = np.fmax.reduce(hops.values, axis=2) + np.float32(0)
+        return {key: buckets.advance(hops, life, reference, low, high) for key, buckets in self._buckets.items()}
 
     def _references(self, hops: Hops) -> Doubles:
         """Return each channel's reference, set to its first valid value where there is none yet."""

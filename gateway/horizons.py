@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from gateway.frames import Horizon, Integers, Singles, WindowSpec
 from gateway.sums import Sums, moments
@@ -43,16 +42,16 @@ class Buckets:
             }
         )
 
-    def advance(self, hops: Hops, life: Sums, reference: Doubles) -> Horizon:
-        """Take closed hops and the device's running sums; return the horizon at the end of each hop."""
+    def advance(self, hops: Hops, life: Sums, reference: Doubles, low: Singles, high: Singles) -> Horizon:
+        """Take closed hops, the device's running sums and the hops' extremes; return the horizon at each hop's end."""
         rows = np.arange(len(hops.device))[:, None]
         position = self._positions(hops)
         last = position[:, -1:] + np.arange(self._size)
         marks = self._marks(hops, life, position)
         for name in ("count", "sum", "square"):
             self.table[name][hops.device] = getattr(marks, name)[rows, last]
-        low = self._extreme("min", np.fmin, hops, position)
-        high = self._extreme("max", np.fmax, hops, position)
+        low = self._extreme("min", np.fmin, hops.device, position, low)
+        high = self._extreme("max", np.fmax, hops.device, position, high)
         span = moments(life.after().minus(marks.at(rows, position)), reference[:, None])
         return Horizon(span.count, span.mean, span.std, low, high)
 
@@ -80,20 +79,21 @@ class Buckets:
             np.concatenate([held.square, begun.square], axis=1),
         )
 
-    def _extreme(self, name: str, least: np.ufunc, hops: Hops, position: Integers) -> Singles:
+    def _extreme(self, name: str, least: np.ufunc, device: Integers, position: Integers, of_hop: Singles) -> Singles:
         """Return the minimum or maximum over the horizon at each hop, NaN where it is empty."""
-        device, size, rows = hops.device, self._size, np.arange(len(hops.device))[:, None]
+        size, rows = self._size, np.arange(len(device))[:, None]
         column = self.table[name]
         held = column[device]
-        # + 0: of 0.0 and -0.0 either is a minimum, and which one is returned would depend on the batch
-        running = _running(least.reduce(hops.values, axis=2) + np.float32(0), least, position)
+        running = _running(of_hop, least, position)
         running = np.where((position == 0)[:, :, None], least(running, held[:, -1:]), running)
         buckets = np.full((len(device), size + int(position[:, -1].max()), held.shape[2]), np.nan, np.float32)
         buckets[:, :size] = held
         final = np.concatenate([position[:, 1:] != position[:, :-1], np.ones_like(position[:, :1], np.bool_)], axis=1)
         row, hop = np.nonzero(final)
         buckets[row, size - 1 + position[row, hop]] = running[row, hop]
-        closed = least.reduce(sliding_window_view(buckets, size - 1, axis=1), axis=-1)
+        closed = buckets[:, : buckets.shape[1] - size + 2]
+        for newer in range(1, size - 1):
+            closed = least(closed, buckets[:, newer : newer + closed.shape[1]])
         column[device] = buckets[rows, position[:, -1:] + np.arange(size)]
         whole: Singles = least(running, closed[rows, position])
         return whole

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.domains import Channel, Domain
+from contract.domains import INDUSTRIAL, Channel, Domain
 from gateway.frames import Blocks, Events, Frames, Strays, WindowSpec
 from gateway.windows import Windows
 
@@ -82,9 +82,7 @@ def block_rows(blocks: Blocks) -> list[tuple[Any, ...]]:
 
 
 def stray_rows(strays: Strays) -> list[tuple[Any, ...]]:
-    return [
-        (int(d), float(t), v.tobytes()) for d, t, v in zip(strays.device, strays.times, strays.values, strict=True)
-    ]
+    return [(int(d), float(t), v.tobytes()) for d, t, v in zip(strays.device, strays.times, strays.values, strict=True)]
 
 
 def add(windows: Windows, rows: list[Row]) -> list[tuple[bool, bool, bool]]:
@@ -325,8 +323,6 @@ def test_a_spec_that_cannot_be_cut_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_industrial_state_is_at_most_8_kib_a_device() -> None:
     """Eight channels, a minute of samples, an hour and a day as horizons, monitoring: within the budget."""
-    from contract.domains import INDUSTRIAL
-
     spec = WindowSpec(
         length_s=60.0,
         hop_s=10.0,
