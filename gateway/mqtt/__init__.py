@@ -13,8 +13,9 @@ from gateway.mqtt.errors import (
 )
 from gateway.mqtt.inbox import Delivery
 from gateway.mqtt.packets import Announcement
-from gateway.mqtt.session import Session, SessionStatistics
+from gateway.mqtt.session import Session
 from gateway.mqtt.settings import SessionSettings
+from gateway.mqtt.statistics import SessionStatistics
 
 __all__ = [
     "Announcement",

@@ -64,6 +64,16 @@ class Connection(asyncio.Protocol):
         self._keep_alive_s = settings.keep_alive_s
         self._beat_timer: asyncio.TimerHandle | None = None
 
+    @property
+    def opened(self) -> bool:
+        """Whether there is, or was, a socket under it."""
+        return self._transport is not None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the broker took CONNECT, and with it the protocol version."""
+        return self._conn_ack.done() and self._conn_ack.result().reason_code < UNSPECIFIED_ERROR
+
     async def handshake(self) -> ConnAck:
         """Open the MQTT session and subscribe; return the broker's limits.
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.mqtt.connection import Connection
-from gateway.mqtt.errors import MqttError
 from gateway.mqtt.parser import Read
 from gateway.ports import Message
 
@@ -74,7 +73,7 @@ class Inbox:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._failure: MqttError | None = None
+        self._failure: BaseException | None = None
 
     def put(self, connection: Connection, read: Read, size_bytes: int) -> None:
         """Take one read of a connection; stop its reading if that fills the buffer."""
@@ -114,7 +113,7 @@ class Inbox:
             self._reopen()
         return delivery
 
-    def fail(self, error: MqttError) -> None:
+    def fail(self, error: BaseException) -> None:
         """Raise an error from :meth:`take` once the buffer is empty."""
         self._failure = error
         self._arrived.set()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.mqtt import packets
 from gateway.mqtt.connection import Connection
-from gateway.mqtt.errors import MqttError, PublishRefusedError
+from gateway.mqtt.errors import PublishRefusedError
 from gateway.mqtt.packets import Announcement, ConnAck, PubAck
 from gateway.mqtt.reasons import PACKET_TOO_LARGE, QOS_NOT_SUPPORTED, RETAIN_NOT_SUPPORTED, UNSPECIFIED_ERROR
 
@@ -36,7 +36,7 @@ class Outbound:
         self._last_id = 0
         self._connection: Connection | None = None
         self._broker = ConnAck()
-        self._failure: MqttError | None = None
+        self._failure: BaseException | None = None
 
     @property
     def unacknowledged(self) -> int:
@@ -78,7 +78,7 @@ class Outbound:
             publication.done.set_result(None)
         self._pump()
 
-    def fail(self, error: MqttError) -> None:
+    def fail(self, error: BaseException) -> None:
         """Fail everything that waits, now and later."""
         self._failure = error
         self._connection = None

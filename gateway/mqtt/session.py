@@ -13,7 +13,6 @@ import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +24,7 @@ from gateway.mqtt.errors import (
     ConnectRefusedError,
     MalformedPacketError,
     MqttError,
+    PeerSilentError,
     PublishRefusedError,
     RefusedError,
     SessionClosedError,
@@ -36,40 +36,9 @@ from gateway.mqtt.packets import Announcement, ConnAck, PubAck, Version
 from gateway.mqtt.parser import Read
 from gateway.mqtt.reasons import TOPIC_NAME_INVALID, UNSUPPORTED_PROTOCOL_VERSION
 from gateway.mqtt.settings import SessionSettings, valid_topic
+from gateway.mqtt.statistics import SessionStatistics
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStatistics:
-    """Counts since the session was opened."""
-
-    connected: bool
-    connected_since_s: float | None
-    """Unix seconds; ``None`` when not connected."""
-    protocol: str | None
-    """MQTT version of the connection that is up: 3.1.1 or 5."""
-    connects: int
-    """Connections that came up: reconnects plus one."""
-    failures: int
-    """Attempts refused or unanswered, and connections lost."""
-    malformed: int
-    """Connections ended because the broker sent something that is not MQTT."""
-    messages: int
-    received_bytes: int
-    """Bytes of socket reads that carried messages."""
-    acknowledged: int
-    """QoS 1 messages acknowledged to the broker."""
-    oversized: int
-    """Messages passed over because they were longer than ``maximum_packet_bytes``."""
-    published: int
-    """Messages of ours that the broker acknowledged."""
-    unpublished: int
-    """Messages of ours that it did not acknowledge yet."""
-    buffered_messages: int
-    """Messages read and not yet taken."""
-    pauses: int
-    """Times that reading stopped because the buffer was full."""
 
 
 class Session:
@@ -99,7 +68,6 @@ class Session:
             buffer_bytes=settings.buffer_bytes,
         )
         self._outbound = Outbound(settings.publish_inflight)
-        self._tasks = asyncio.TaskGroup()
         self._runner: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         self._connected_since_s: float | None = None
@@ -115,8 +83,9 @@ class Session:
 
     async def __aenter__(self) -> Self:
         """Start connecting; does not wait for the broker to be there."""
-        await self._tasks.__aenter__()
-        self._runner = self._tasks.create_task(self._run(), name=f"mqtt session {self._settings.client_id}")
+        # not a TaskGroup: that would wrap every error of the caller's body in an ExceptionGroup
+        self._runner = asyncio.create_task(self._run(), name=f"mqtt session {self._settings.client_id}")
+        self._runner.add_done_callback(self._on_runner_done)
         return self
 
     async def __aexit__(
@@ -132,7 +101,8 @@ class Session:
             self._fail(SessionClosedError("the session is closed"))
             if connection is not None:
                 await self._disconnect(connection)
-            await self._tasks.__aexit__(kind, error, trace)
+            if self._runner is not None:
+                await asyncio.wait((self._runner,))
 
     @property
     def connected(self) -> bool:
@@ -221,16 +191,23 @@ class Session:
 
     async def _connect(self) -> tuple[Connection, ConnAck]:
         connection = Connection(self._settings, self._version, self)
+        timeout_s = self._settings.connect_timeout_s
+        probing = self._version is Version.V5 and not self._version_agreed
         try:
-            async with asyncio.timeout(self._settings.connect_timeout_s):
+            async with asyncio.timeout(timeout_s):
                 await self._open(connection)
-                return connection, await connection.handshake()
+                async with asyncio.timeout(timeout_s / 5 if probing else None):
+                    return connection, await connection.handshake()
+        except TimeoutError as error:
+            if connection.opened:
+                raise PeerSilentError("the broker does not answer CONNECT or SUBSCRIBE") from error
+            raise UnreachableError("no answer from this address") from error
         except OSError as error:
-            connection.abort(UnreachableError("given up"))
-            raise UnreachableError(f"{self._address}: {str(error) or type(error).__name__}") from error
-        except (MqttError, asyncio.CancelledError):
-            connection.abort(UnreachableError("given up"))
-            raise
+            raise UnreachableError(str(error)) from error
+        finally:
+            self._version_agreed |= connection.accepted
+            if not connection.established:
+                connection.abort(ConnectionLostError("given up"))
 
     async def _open(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -244,7 +221,6 @@ class Session:
         self._connection = connection
         self._connected_since_s = self._clock()
         self._connects += 1
-        self._version_agreed = True
         self._last_fault = None
         _log.info(
             "broker connected",
@@ -278,9 +254,14 @@ class Session:
         if not connection.closed.done():
             connection.abort(SessionClosedError("the session is closed"))
 
-    def _fail(self, error: MqttError) -> None:
+    def _fail(self, error: BaseException) -> None:
         self._inbox.fail(error)
         self._outbound.fail(error)
+
+    def _on_runner_done(self, runner: asyncio.Task[None]) -> None:
+        """Raise a fault of this code in the tasks that use the session: it must not stop in silence."""
+        if not runner.cancelled() and (fault := runner.exception()) is not None:
+            self._fail(fault)
 
     def _hopeless(self, error: MqttError) -> bool:
         """Tell whether trying again is of no use: refused at first. Later on, the same settings were right once."""

@@ -33,7 +33,8 @@ class SessionSettings:
     unix_path: str | None = None
     """Path of a Unix socket, used in place of host and port."""
     protocol: Protocol = "auto"
-    """MQTT version; ``auto`` tries 5 first and falls back to 3.1.1 when the broker does not speak it."""
+    """MQTT version; ``auto`` tries 5 first and falls back to 3.1.1 when the broker refuses it, closes the connection,
+    or says nothing for a fifth of ``connect_timeout_s`` (amqtt does that: say 3.1.1 where it is the broker)."""
     username: str | None = None
     """User name, or ``None``."""
     password: str | None = field(default=None, repr=False)
@@ -96,7 +97,7 @@ class SessionSettings:
         for name in ("will", "birth", "farewell"):
             announcement = getattr(self, name)
             if announcement is not None and not valid_topic(announcement.topic):
-                yield f"{name}.topic = {announcement.topic!r} is not a topic: 1 … 65535 bytes without '+', '#' and U+0000"
+                yield f"{name}.topic = {announcement.topic!r} is not a topic: 1 … 65535 bytes, no '+', '#' or U+0000"
         for topic_filter in self.subscriptions:
             if not valid_filter(topic_filter):
                 yield f"subscription {topic_filter!r} is not a filter: '+' is one whole level, '#' all that follow"
