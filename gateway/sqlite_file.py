@@ -179,6 +179,7 @@ def _salvage(path: Path, schema: str, tables: Mapping[str, Whole | None], tidy: 
     rebuilt = _rebuilt(path)
     target = _connect(rebuilt, "FULL", exclusive=True)
     source = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    source.execute("PRAGMA writable_schema = ON")  # a file shorter than its header says is read all the same
     kept, spoiled = dict.fromkeys(tables, 0), dict.fromkeys(tables, 0)
     try:
         target.executescript(schema)

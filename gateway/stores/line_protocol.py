@@ -4,7 +4,7 @@ r"""InfluxDB line protocol: one line a point.
 
 Escaping follows https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. A line break would end the
 line and cannot be escaped outside of a string field, so in names and tags it becomes a space. The library's ``Point``
-does the same at several times the cost: docs/decisions/0003-line-protocol.md.
+does the same at several times the cost: docs/decisions/0005-line-protocol.md.
 """
 
 from __future__ import annotations

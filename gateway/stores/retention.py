@@ -45,7 +45,7 @@ def prune(connection: sqlite3.Connection, now_s: float, keep: Keep) -> Pruned:
     """Delete what is older than it need be, and the oldest beyond the limit of bytes."""
     with transaction(connection):
         readings = _delete(connection, "readings WHERE last_s < ?", now_s - keep.readings_s)
-        points = _delete(connection, "points WHERE time_ns < ?", nanoseconds(now_s - keep.points_s))
+        points = _delete(connection, "points WHERE time_ns < ?", nanoseconds(max(0.0, now_s - keep.points_s)))
         over = "SELECT id FROM alerts WHERE state = 'resolved' AND at_s < ?"
         alerts = _delete(connection, f"alerts WHERE id IN ({over})", now_s - keep.alerts_s)
         old_s = now_s - keep.quarantine_s

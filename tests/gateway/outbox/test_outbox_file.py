@@ -1,0 +1,201 @@
+"""The outbox's file: restarts, crashes, damage, full disks, changed stores."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contract.points import Point
+from gateway.outbox.sqlite import OutboxFullError, SqliteOutbox
+from gateway.ports import Outputs, Quarantined
+from gateway.sqlite_file import StorageCorruptError
+
+
+def outputs(n: int, size: int = 2000) -> Outputs:
+    return Outputs(points=[Point("m", {}, {"text": chr(97 + n % 26) * size}, n)])
+
+
+def filled(path: Path, entries: int = 100) -> None:
+    outbox = SqliteOutbox(path)
+    for n in range(1, entries + 1):
+        outbox.append(n, outputs(n))
+    outbox.close()
+
+
+def held(outbox: SqliteOutbox) -> list[int]:
+    """Return the ids of what can be read, having checked what stands there."""
+    entries = outbox.pending("local", "bulk", 1000)
+    assert all(entry.outputs == outputs(entry.id) for entry in entries)
+    return [entry.id for entry in entries]
+
+
+def test_reopened_outbox_holds_entries_cursors_and_position(tmp_path: Path) -> None:
+    filled(tmp_path / "o.db", 5)
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    outbox.done("local", "bulk", 2)
+    outbox.close()
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    assert held(outbox) == [3, 4, 5]
+    assert outbox.position == 5
+    outbox.close()
+
+
+def test_copy_of_an_open_file_holds_what_was_flushed(tmp_path: Path) -> None:
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    (tmp_path / "cut").mkdir()
+    outbox.append(1, outputs(1))
+    outbox.append(2, Outputs())
+    outbox.flush()
+    for file in tmp_path.glob("o.db*"):
+        shutil.copy(file, tmp_path / "cut" / file.name)
+    copy = SqliteOutbox(tmp_path / "cut" / "o.db")
+    assert held(copy) == [1]
+    assert copy.position == 2
+    copy.close()
+    outbox.close()
+
+
+def test_empty_outputs_are_forgotten_by_a_crash_unless_flushed(tmp_path: Path) -> None:
+    """They come again from the journal, and are empty again; so no write is spent on them."""
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    outbox.append(1, outputs(1))
+    before = outbox._connection.total_changes
+    outbox.append(2, Outputs())
+    assert outbox._connection.total_changes == before
+    outbox.close()
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    assert outbox.position == 1
+    outbox.close()
+
+
+def test_flush_syncs_and_leaves_later_commits_unsynced(tmp_path: Path) -> None:
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    ran: list[str] = []
+    outbox._connection.set_trace_callback(ran.append)
+    outbox.append(1, Outputs())
+    outbox.flush()
+    sync, commit, no_sync = ran
+    assert ("FULL" in sync, "progress" in commit, "NORMAL" in no_sync) == (True, True, True)
+    assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (1,)
+    outbox.close()
+
+
+def test_store_that_is_gone_holds_nothing_back(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    outbox = SqliteOutbox(path, {"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")})
+    outbox.append(1, outputs(1))
+    outbox.done("local", "bulk", 1)
+    assert outbox.load().entries == 1
+    outbox.close()
+    outbox = SqliteOutbox(path)
+    assert outbox.load().entries == 0
+    outbox.close()
+
+
+def test_new_store_gets_what_is_still_held(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    filled(path, 3)
+    outbox = SqliteOutbox(path, {"local": ("alerts", "bulk"), "influx": ("bulk",)})
+    assert [entry.id for entry in outbox.pending("influx", "bulk", 9)] == [1, 2, 3]
+    outbox.close()
+
+
+def test_flipped_bit_costs_that_entry_only(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    filled(path)
+    with path.open("r+b") as file:
+        file.seek(path.read_bytes().index(b"c" * 2000) + 99)  # entry 2, 28, 54 or 80
+        file.write(b"C")
+    outbox = SqliteOutbox(path)
+    assert len(held(outbox)) == 99
+    assert outbox.position == 100
+    assert outbox.salvage is not None
+    assert outbox.salvage.spoiled["bulk"] == 1
+    outbox.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_damage_never_yields_a_wrong_entry(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "o.db"
+    filled(path, 40)
+    damage = random.Random(seed)
+    with path.open("r+b") as file:
+        file.seek(damage.randrange(path.stat().st_size))
+        file.write(damage.randbytes(damage.choice((1, 16, 4096))))
+    outbox = SqliteOutbox(path)
+    assert set(held(outbox)) <= set(range(1, 41))
+    outbox.append(41, outputs(41))
+    assert held(outbox)[-1] == 41
+    outbox.close()
+
+
+def test_damage_met_while_delivering_is_an_error_and_the_next_start_mends_it(tmp_path: Path) -> None:
+    path = tmp_path / "o.db"
+    filled(path, 3)
+    outbox = SqliteOutbox(path)
+    outbox._connection.execute("UPDATE bulk SET crc = crc + 1 WHERE position = 2")
+    with pytest.raises(StorageCorruptError, match="entry 2"):
+        held(outbox)
+    outbox.close()
+    outbox = SqliteOutbox(path)
+    assert held(outbox) == [1, 3]
+    outbox.close()
+
+
+def test_full_disk_is_an_error_to_wait_on_and_changes_nothing(tmp_path: Path) -> None:
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    (pages,) = outbox._connection.execute("PRAGMA page_count").fetchone()
+    outbox._connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+    taken = 0
+
+    def fill() -> None:
+        nonlocal taken
+        while True:
+            outbox.append(taken + 1, outputs(taken + 1))
+            taken += 1
+
+    with pytest.raises(OutboxFullError, match="full"):
+        fill()
+    assert outbox.position == taken
+    assert held(outbox) == list(range(1, taken + 1))
+    assert outbox.load().entries == taken
+    outbox.done("local", "bulk", 5)
+    outbox.append(taken + 1, outputs(taken + 1))
+    assert held(outbox) == list(range(6, taken + 2))
+    outbox.close()
+
+
+def test_evict_drops_the_oldest_of_one_lane_and_accounts_for_it(tmp_path: Path) -> None:
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    for n in range(1, 11):
+        outbox.append(n, outputs(n))
+    before = outbox.statistics()["bulk"].size_bytes
+    evicted = outbox.evict("bulk", before // 2)
+    assert evicted is not None
+    assert (evicted.lane, evicted.entries, evicted.first, evicted.last) == ("bulk", 5, 1, 5)
+    assert outbox.statistics()["bulk"].size_bytes == before - evicted.size_bytes <= before // 2
+    assert held(outbox) == [6, 7, 8, 9, 10]
+    assert outbox.evict("bulk", before // 2) is None
+    outbox.close()
+
+
+def test_statistics_say_what_waits_in_each_lane(tmp_path: Path) -> None:
+    now_s = [100.0]
+    outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: now_s[0])
+    for n, at_s in ((1, 100.0), (2, 130.0)):
+        now_s[0] = at_s
+        outbox.append(n, Outputs(quarantined=[Quarantined(n, 0, 1.0, "t", "r", b"x" * 500)]))
+    now_s[0] = 160.0
+    assert outbox.statistics()["alerts"].entries == 0
+    assert outbox.statistics()["bulk"].entries == 2
+    assert 1000 < outbox.load().size_bytes < 1100
+    assert outbox.load().oldest_age_s == 60.0
+    outbox.done("local", "bulk", 1)
+    assert outbox.load().oldest_age_s == 30.0
+    outbox.close()
+    outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: 161.0)
+    assert (outbox.load().entries, outbox.load().oldest_age_s) == (1, 31.0)
+    outbox.close()
