@@ -1,0 +1,249 @@
+"""The wiring: nothing is acknowledged before it is durable, nothing is lost on the way, alerts overtake."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from contract import topics
+from gateway.app import Clock, Parts, recover, run
+from gateway.health import Reporter
+from gateway.ports import Outputs, Refused, StorageFullError, StoreUnavailableError
+from gateway.settings import QueueSettings, Settings
+from tests.batches import START_S, minutes, pipeline
+from tests.fakes import FakeBroker, FakeJournal, FakeOutbox, FakeStore
+
+BOUND_S = 10.0
+"""Longest wait for something that must happen."""
+
+
+@dataclass
+class Rig:
+    """A gateway of fakes."""
+
+    broker: FakeBroker = field(default_factory=FakeBroker)
+    journal: FakeJournal = field(default_factory=FakeJournal)
+    outbox: FakeOutbox = field(default_factory=FakeOutbox)
+    local: FakeStore = field(default_factory=FakeStore)
+    stores: tuple[FakeStore, ...] = ()
+    settings: Settings = field(default_factory=lambda: Settings(queues=QueueSettings(tick_s=0.1)))
+
+    def parts(self) -> Parts:
+        """Return what the wiring connects."""
+        through = pipeline()
+        clock = Clock(wall_s=lambda: START_S + 86_400, monotonic_s=lambda: 0.0)
+        return Parts(
+            broker=self.broker,
+            journal=self.journal,
+            outbox=self.outbox,
+            local=self.local,
+            stores=self.stores,
+            pipeline=through,
+            reporter=Reporter(through, clock.wall_s, clock.monotonic_s, lambda: 0.0),
+            settings=self.settings,
+            clock=clock,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the gateway; on leaving, stop it in order."""
+        stop = asyncio.Event()
+        task = asyncio.create_task(run(self.parts(), stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, BOUND_S)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the gateway work until a condition holds."""
+    async with asyncio.timeout(BOUND_S):
+        while not condition():  # noqa: ASYNC110  # lets the stages run; nothing is waited for by time
+            await asyncio.sleep(0)
+
+
+async def test_reading_passes_from_broker_to_store() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.broker.deliver(*minutes(2))
+        await until(lambda: len(rig.local.contents.readings) > 5)
+    assert {point.measurement for point in rig.local.contents.points} >= {"industrial", "gateway"}
+
+
+async def test_nothing_is_acknowledged_before_the_journal_has_it() -> None:
+    rig = Rig()
+    rig.journal.error = StorageFullError("no room")
+    async with rig.running():
+        delivery = rig.broker.deliver(*minutes(1))
+        await until(rig.broker._waiting.empty)
+        assert not delivery.acknowledged
+        rig.journal.error = None
+        await until(lambda: delivery.acknowledged)
+        assert rig.journal.disk.batches
+
+
+async def test_stop_processes_what_is_journaled_and_keeps_the_state() -> None:
+    rig = Rig()
+    async with rig.running():
+        delivery = rig.broker.deliver(*minutes(3))
+        await until(lambda: delivery.acknowledged)
+    assert max(rig.journal.disk.snapshots) == rig.journal.disk.position
+    assert sum(block.count for block in rig.local.contents.readings) >= 170
+
+
+async def test_restart_goes_on_where_the_journal_ends() -> None:
+    """Outputs of a crashed run and of the run after it are those of one run that never crashed."""
+    crashed, whole = Rig(), Rig()
+    messages = minutes(4)
+    async with whole.running():
+        whole.broker.deliver(*messages[:100])
+        whole.broker.deliver(*messages[100:])
+        await until(lambda: len(whole.local.contents.readings) > 20)
+
+    # the crash: two batches are journaled, the first one's outputs reached the outbox, no snapshot was kept
+    parts = crashed.parts()
+    first = crashed.journal.append(START_S + 86_400, messages[:100])
+    crashed.outbox.append(first.position, parts.pipeline.process(first))
+    crashed.journal.append(START_S + 86_400, messages[100:])
+    async with crashed.running():
+        await until(lambda: len(crashed.local.contents.readings) > 20)
+
+    kept, expected = crashed.local.contents, whole.local.contents
+    assert [p for p in kept.points if p.measurement != "gateway"] == [
+        p for p in expected.points if p.measurement != "gateway"
+    ]
+    assert kept.readings == expected.readings
+    assert kept.ledger == expected.ledger
+
+
+async def test_recovery_starts_behind_the_snapshot() -> None:
+    rig = Rig()
+    before = rig.parts().pipeline
+    first = rig.journal.append(START_S, minutes(1))
+    before.process(first)
+    rig.journal.save_snapshot(first.position, before.dump())
+    rig.journal.append(START_S, minutes(1, first=60))
+    after = rig.parts().pipeline
+    recover(after, rig.journal, rig.outbox)
+    assert after.statistics().samples == 120
+
+
+async def test_idle_time_is_journaled_only_while_connected() -> None:
+    rig = Rig()
+    rig.broker.disconnect()
+    async with rig.running():
+        await until(lambda: rig.local.batches)  # a health report: the gateway lives
+        assert not rig.journal.disk.batches
+        rig.broker.connect()
+        await until(lambda: rig.journal.disk.batches)
+    assert all(not batch.messages for batch in rig.journal.disk.batches.values())
+
+
+async def test_alerts_overtake_a_backlog_of_points() -> None:
+    """When a store is back, its alerts are written before the bulk that waited longer."""
+    rig = Rig(
+        stores=(FakeStore("influx"),),
+        outbox=FakeOutbox({"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")}),
+    )
+    influx = rig.stores[0]
+    influx.unavailable = StoreUnavailableError("down")
+    async with rig.running():
+        rig.broker.deliver(*minutes(5))
+        rig.broker.deliver(*minutes(3, first=300, flow_l_min=2.0))
+        await until(lambda: rig.local.contents.alerts)
+        influx.unavailable = None
+        await until(lambda: influx.contents.alerts and influx.contents.readings)
+    written = [outputs for batch in influx.batches for outputs in batch]
+    kinds = ["alerts" if outputs.alerts else "bulk" for outputs in written if outputs.alerts or outputs.readings]
+    assert kinds[0] == "alerts"
+
+
+async def test_store_that_is_away_loses_nothing_and_delays_no_other() -> None:
+    rig = Rig(
+        stores=(FakeStore("influx"),),
+        outbox=FakeOutbox({"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")}),
+    )
+    influx = rig.stores[0]
+    influx.unavailable = StoreUnavailableError("down", retry_after_s=0.01)
+    async with rig.running():
+        rig.broker.deliver(*minutes(2))
+        await until(lambda: len(rig.local.contents.readings) > 5)
+        assert not influx.contents.readings
+        influx.unavailable = None
+        await until(lambda: influx.contents.readings == rig.local.contents.readings)
+
+
+async def test_refused_points_are_kept_in_the_local_store_and_block_nothing() -> None:
+    rig = Rig(
+        stores=(FakeStore("influx", refuse=frozenset({"industrial"})),),
+        outbox=FakeOutbox({"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")}),
+    )
+    async with rig.running():
+        rig.broker.deliver(*minutes(2))
+        await until(lambda: rig.local.refused and rig.stores[0].contents.readings)
+    assert {store for store, _ in rig.local.refused} == {"influx"}
+
+
+class BrokenOutbox(FakeOutbox):
+    """An outbox that fails for a reason that no port knows."""
+
+    def append(self, position: int, outputs: Outputs) -> None:
+        """Fail."""
+        raise RuntimeError("broken")
+
+
+class BrokenStore(FakeStore):
+    """A store that fails for a reason that no port knows."""
+
+    async def write(self, batch: Sequence[Outputs]) -> list[Refused]:
+        """Fail."""
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("rig", [Rig(outbox=BrokenOutbox()), Rig(local=BrokenStore())], ids=["outbox", "store"])
+async def test_stage_that_fails_ends_the_gateway(rig: Rig) -> None:
+    """An error that is no outcome of a port ends every stage: the supervisor restarts, the journal has the data."""
+    rig.broker.deliver(*minutes(2))
+    with pytest.raises(ExceptionGroup) as ended:
+        await asyncio.wait_for(run(rig.parts(), asyncio.Event()), BOUND_S)
+    assert ended.value.subgroup(RuntimeError)
+
+
+class HeldOutbox(FakeOutbox):
+    """An outbox whose disk hangs until it is let go."""
+
+    def __init__(self) -> None:
+        """Hang from the start."""
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def append(self, position: int, outputs: Outputs) -> None:
+        """Hang, then take the outputs."""
+        assert self.let_go.wait(BOUND_S)
+        super().append(position, outputs)
+
+
+async def test_full_queue_stops_acknowledging() -> None:
+    """With room for one batch and an outbox that hangs, the third delivery is not taken from the broker."""
+    outbox = HeldOutbox()
+    rig = Rig(outbox=outbox, settings=Settings(queues=QueueSettings(batches=1, tick_s=60.0)))
+    async with rig.running():
+        deliveries = [rig.broker.deliver(*minutes(0.2, first=12 * part)) for part in range(5)]
+        await until(lambda: len(rig.journal.disk.batches) == 3)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert [delivery.acknowledged for delivery in deliveries] == [True, True, True, False, False]
+        outbox.let_go.set()
+        await until(lambda: all(delivery.acknowledged for delivery in deliveries))
+
+
+async def test_health_is_published_retained() -> None:
+    rig = Rig()
+    async with rig.running():
+        await until(lambda: topics.gateway("edge-1", "health") in rig.broker.retained)
