@@ -111,13 +111,13 @@ class Intake:
         return msgspec.msgpack.encode(_State(self._listening_s, self._received_s, lanes))
 
     def load(self, state: bytes) -> None:
-        """Take over a state that :meth:`dump` returned."""
+        """Take over a state that :meth:`dump` returned; devices of a domain that is gone are forgotten."""
         loaded = msgspec.msgpack.decode(state, type=_State)
         self._listening_s, self._received_s = loaded.listening_s, loaded.received_s
         self._telemetry, self._indices = {}, {}
-        for name, (devices, rows) in loaded.lanes.items():
-            lane = self._lanes[name]
-            lane.load(devices, rows)
+        for name, lane in self._lanes.items():
+            if name in loaded.lanes:
+                lane.load(*loaded.lanes[name])
             for index, device in enumerate(lane.devices):
                 self._remember(lane, device, index)
 

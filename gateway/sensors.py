@@ -23,6 +23,9 @@ SATURATED_SAMPLES: Final = 3
 _ANY_RATE: Final = 1e30
 """Unit a second; finite, because no time at all times an infinite rate would be no number."""
 
+_LONG_AGO_S: Final = -1e12
+"""Time of the value that a channel has before its first; finite for the same reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class SensorFaults:
@@ -55,7 +58,7 @@ class Sensors:
         size = (len(channels),)
         # newest value and its time; first time of the run of that value, and samples in it
         self._blank = table(
-            (np.nan, -np.inf, -np.inf, 0),
+            (np.nan, _LONG_AGO_S, _LONG_AGO_S, 0),
             [("last", "f4", size), ("last_s", "f8", size), ("since_s", "f8", size), ("run", "i4", size)],
         )
         self._table = self._blank.copy()

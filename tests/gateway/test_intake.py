@@ -234,3 +234,11 @@ def test_neither_batching_nor_a_restart_changes_the_result(
 def test_any_bytes_on_any_topic_are_survived(messages: list[Message]) -> None:
     taken = take(messages)
     assert len(taken.quarantined) <= len(messages)
+
+
+def test_a_restart_with_other_domains_keeps_those_that_are_left() -> None:
+    room, fewer = intake(), Intake({"traffic": TRAFFIC, "industrial": INDUSTRIAL}, IntakeLimits())
+    take([reading(LOOP), reading(DeviceId("farm", "agriculture", "cow-1"))], room)
+    fewer.load(room.dump())
+    assert (fewer.devices("traffic"), fewer.devices("industrial")) == ([LOOP], [])
+    assert take([reading(LOOP)], fewer).columns["traffic"].device.tolist() == [0]
