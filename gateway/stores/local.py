@@ -92,6 +92,7 @@ class LocalStore:
         self._clock = clock
         self._devices: dict[tuple[str, str, str], int] = {}
         self._series: dict[tuple[str, ...], int] = {}
+        self._damaged = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-store")
         self.salvage: Salvage | None = None
         """What was done about damage that was found, on opening or later."""
@@ -132,12 +133,15 @@ class LocalStore:
 
     def _mended(self, work: Callable[[], T]) -> T:
         """Do work; if it meets damage, salvage the file and do it once more."""
-        try:
-            with translated(self._path):
-                return work()
-        except StorageCorruptError:
-            self._connection.close()
-            self._open(check_up_to_bytes=None)
+        if not self._damaged:
+            try:
+                with translated(self._path):
+                    return work()
+            except StorageCorruptError:
+                self._damaged = True
+                self._connection.close()
+        self._open(check_up_to_bytes=None)  # raises on a full disk, and is tried again with the next write
+        self._damaged = False
         with translated(self._path):
             return work()
 

@@ -15,7 +15,8 @@ from contract.messages import Alert
 from contract.points import Point
 from contract.topics import DeviceId
 from gateway.ports import LedgerLine, Outputs, Quarantined, Readings, Refused, StoreUnavailableError
-from gateway.sqlite_file import StorageError
+from gateway.sqlite_file import StorageError, StorageFullError
+from gateway.stores import local
 from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
 from gateway.stores.retention import Keep
@@ -385,3 +386,23 @@ async def test_damage_met_while_writing_is_mended_and_the_write_goes_through(
     assert reader.points("m")[-1] == point
     assert reader.open_alerts() == [alert()]
     await store.close()
+
+
+async def test_mending_that_finds_the_disk_full_is_tried_again_with_the_next_write(
+    tmp_path: Path, reader: LocalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path / "s.db")
+    await store.write([Outputs(alerts=[alert()])])
+    store._damaged = True
+    store._connection.close()
+    monkeypatch.setattr(local, "open_database", refuse_for_room)
+    with pytest.raises(StoreUnavailableError, match="no room"):
+        await store.write([Outputs(alerts=[alert("b")])])
+    monkeypatch.undo()
+    await store.write([Outputs(alerts=[alert("b")])])
+    assert [one.id for one in reader.open_alerts()] == ["a", "b"]
+    await store.close()
+
+
+def refuse_for_room(path: Path, *_: object, **__: object) -> None:
+    raise StorageFullError("no room", path=path)
