@@ -1,8 +1,8 @@
 """Statistics beyond the window, O(1) a device: its life, its calibration, long horizons, times of day of events.
 
 All of it comes from running sums of ``x - reference`` and its square (the reference is the channel's first value;
-Chan, Golub and LeVeque 1983, shifted data), in float64 and added hop by hop in one order. A horizon is the difference of
-two such sums, so results are the same to the bit however the samples were batched.
+Chan, Golub and LeVeque 1983, shifted data), in float64 and added hop by hop in one order. A horizon is the difference
+of two such sums, so results are the same to the bit however the samples were batched.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class Aggregates:
         return life
 
     def _complete(self, hops: Hops) -> Flags:
-        """Tell for each hop whether the calibration was complete before it: its time has passed, with enough samples."""
+        """Tell for each hop whether the calibration was over before it: its time had passed, with enough samples."""
         table, spec = self._table, self._spec
         present = hops.valid.any(axis=3)
         start_s = table["start_s"][hops.device]
@@ -219,7 +219,8 @@ class Aggregates:
         devices, hop_count = hops.index.shape
         added = np.zeros((devices, hop_count, len(self._watched), 3))
         if self._watched:
-            starts = self._calendar.local_s((hops.index * spec.hop_s).ravel()).reshape(hops.index.shape)
+            starts_s = np.asarray(hops.index * spec.hop_s, np.float64)
+            starts = self._calendar.local_s(starts_s.ravel()).reshape(starts_s.shape)
             angle = (starts[:, :, None] + np.arange(spec.hop_slots) * spec.period_s) * (2 * np.pi / DAY_S)
             parts = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=-1)
         for e, (channel, threshold) in enumerate(self._watched):

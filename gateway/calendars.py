@@ -7,7 +7,6 @@ from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-
 import holidays
 import numpy as np
 from numpy.typing import NDArray
@@ -133,5 +132,3 @@ class Calendar:
                 self._free.clear()
             self._free[day] = date.fromordinal(_EPOCH + day) in self._holidays
         return self._free[day]
-
-

@@ -1,7 +1,7 @@
 """Times of day as directions: von Mises mean and concentration, and how unusual a time is.
 
-Mardia and Jupp, *Directional Statistics* (2000); the concentration is the maximum-likelihood one, with the correction of
-Best and Fisher (1981) for few events.
+Mardia and Jupp, *Directional Statistics* (2000); the concentration is the maximum-likelihood one, with the correction
+of Best and Fisher (1981) for few events.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from gateway.frames import Doubles
 
 MAX_CONCENTRATION: Final = 500.0
-"""Concentrations are cut here: a standard deviation of ten minutes. One event alone, or equal times, have no finite one."""
+"""Concentrations are cut here: a standard deviation of ten minutes. Equal times have no finite one."""
 _FEW: Final = 16
 """Below this number of events the maximum-likelihood concentration is too high by much, and is corrected."""
 _TERMS: Final = 120
@@ -23,18 +23,20 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 def direction(sums: Doubles) -> Doubles:
-    """Return the mean direction, radians 0…2π, of sums (count, cosines, sines) in the last axis; NaN without events."""
+    """Return the mean direction, 0…2π, of sums (count, cosines, sines) in the last axis; NaN without events."""
     angle = np.mod(np.arctan2(sums[..., 2], sums[..., 1]), 2 * np.pi)
     return np.where(sums[..., 0] > 0, angle, np.nan)
 
 
 def concentration(sums: Doubles) -> Doubles:
-    """Return the von Mises concentration of sums (count, cosines, sines); 0 is no preferred time, NaN without events."""
+    """Return the von Mises concentration of sums (count, cosines, sines); 0: no preferred time, NaN: no events."""
     n = np.where(sums[..., 0] > 0, sums[..., 0], np.nan)
     length = np.clip(np.hypot(sums[..., 1], sums[..., 2]) / n, 0.0, 1.0)
     kappa = _most_likely(length)
     # Best and Fisher 1981; one event alone says nothing of the spread
-    few = np.where(kappa < 2, np.maximum(kappa - 2 / (n * np.maximum(kappa, 1e-9)), 0.0), (n - 1) ** 3 * kappa / (n**3 + n))
+    few = np.where(
+        kappa < 2, np.maximum(kappa - 2 / (n * np.maximum(kappa, 1e-9)), 0.0), (n - 1) ** 3 * kappa / (n**3 + n)
+    )
     return np.where(n < _FEW, few, kappa)
 
 

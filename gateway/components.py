@@ -1,4 +1,4 @@
-"""Principal components of a device's calibration, for process monitoring (Hotelling's T² and squared prediction error)."""
+"""Principal components of a device's calibration, for process monitoring (Hotelling's T², squared prediction error)."""
 
 from __future__ import annotations
 

@@ -1,24 +1,25 @@
 """Features of windows, computed by name: in training and on the gateway by this one function.
 
-======================================================  ==============================================================
-name                                                    meaning
-======================================================  ==============================================================
-``{channel}_{stat}``                                    over the model window: ``mean std min max range slope last rms
-                                                        q10 q50 q90 missing`` (slope per hour, missing as a share)
-``{channel}_{mean|std|min|max|range}_{horizon}``        over a long horizon up to the window's end, e.g. ``_mean_24h``
-``{channel}_{delta|z}_{horizon}``                       window mean less the horizon's; the same in its deviations
-``{channel}_life_{mean|std|z}``                         over the device's whole life; window mean in its deviations
-``{channel}_cal_{z|zstd}``                              window mean in deviations of the calibration; logarithm of the
-                                                        window's deviation over the calibration's
-``t2 q t2_last q_last``                                 Hotelling's T² and squared prediction error of the window's means,
-                                                        or of its last values, against the calibration's components
-``hour minute_of_day weekday day month part_of_day``    local civil time of the window's end (Monday 0; parts: night from
-                                                        0 h, morning from 6, afternoon from 12, evening from 18: 0…3)
-``{hour|minute_of_day|weekday|day|month|part_of_day}_{sin|cos}``  the same as a direction
-``weekend holiday``                                     1 on Saturdays and Sundays; on public holidays of the country
-``{event}_{count|concentration|direction_sin|direction_cos|unusual}``  how often and when in the day an event of the spec
-                                                        happens, and how unusual the present time is for it (0…1)
-======================================================  ==============================================================
+Of one channel, ``{channel}_`` before each:
+
+- ``mean std min max range slope last rms q10 q50 q90 missing``: over the model window (slope per hour, missing a share)
+- ``{mean|std|min|max|range}_{horizon}``: over a long horizon up to the window's end, e.g. ``mean_24h``
+- ``{delta|z}_{horizon}``: window mean less the horizon's; the same in the horizon's standard deviations
+- ``life_{mean|std|z}``: over the device's whole life; window mean in its deviations
+- ``cal_z``: window mean in deviations of the calibration; ``cal_zstd``: logarithm of the window's deviation over its
+
+Of the device:
+
+- ``t2 q t2_last q_last``: Hotelling's T² and squared prediction error of the window's means, or of its last values,
+  against the principal components of the calibration
+- ``{event}_{count|concentration|direction_sin|direction_cos|unusual}``: how often an event of the spec happened, at which
+  time of day and how regularly, and how unusual the present time is for it (0…1)
+
+Of the local civil time of the window's end:
+
+- ``hour minute_of_day weekday day month part_of_day`` (Monday 0; night from 0 h, morning from 6, afternoon from 12,
+  evening from 18: 0…3), and each of these with ``_sin`` and ``_cos`` as a direction
+- ``weekend holiday``: 1 on Saturdays and Sundays; 1 on public holidays of the country
 
 A horizon is written ``30s``, ``15min``, ``24h`` or ``7d`` and must be one of ``WindowSpec.horizons_s``. Standard
 deviations are the population's. A z-score's deviation has a floor (see :data:`RELATIVE_FLOOR`) and the score a ceiling.
@@ -51,7 +52,20 @@ KEPT_VARIANCE: Final = 0.9
 FILL: Final = 0.0
 """What a model sees for an undefined feature, unless the caller knows better (its training mean)."""
 
-WINDOW_STATISTICS: Final = ("mean", "std", "min", "max", "range", "slope", "last", "rms", "q10", "q50", "q90", "missing")
+WINDOW_STATISTICS: Final = (
+    "mean",
+    "std",
+    "min",
+    "max",
+    "range",
+    "slope",
+    "last",
+    "rms",
+    "q10",
+    "q50",
+    "q90",
+    "missing",
+)
 HORIZON_STATISTICS: Final = ("mean", "std", "min", "max", "range", "delta", "z")
 CYCLIC: Final = ("hour", "minute_of_day", "weekday", "day", "month", "part_of_day")
 CALENDAR: Final = (*CYCLIC, *(f"{unit}_{part}" for unit in CYCLIC for part in ("sin", "cos")), "weekend", "holiday")
@@ -65,7 +79,9 @@ Feature = Callable[["_Frames"], Doubles]
 class FeatureSet:
     """Named features, parsed once."""
 
-    def __init__(self, names: Sequence[str], domain: Domain, spec: WindowSpec, calendar: Calendar | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str], domain: Domain, spec: WindowSpec, calendar: Calendar | None = None
+    ) -> None:
         """Parse names; the calendar is UTC without one.
 
         :raises ValueError: names that are no feature of this domain and spec, all of them at once
@@ -171,9 +187,7 @@ def _parse(name: str, channels: Sequence[str], spec: WindowSpec) -> Feature | No
 
 def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
     if rest in WINDOW_STATISTICS:
-        if rest.startswith("q"):
-            return lambda source: source.window.quantile(int(rest[1:]) / 100)[:, c]
-        return lambda source: getattr(source.window, rest)[:, c]
+        return lambda source: source.window.named(rest)[:, c]
     match rest:
         case "life_mean" | "life_std":
             return lambda source: getattr(source.history.life, rest.removeprefix("life_"))[:, c]
@@ -196,7 +210,9 @@ def _over_horizon(c: int, rest: str, spec: WindowSpec) -> Feature | None:
     if statistic == "delta":
         return lambda source: (source.window.mean - source.history.horizons[key].mean)[:, c]
     if statistic == "range":
-        return lambda source: (source.history.horizons[key].max - source.history.horizons[key].min)[:, c].astype(np.float64)
+        return lambda source: (source.history.horizons[key].max - source.history.horizons[key].min)[:, c].astype(
+            np.float64
+        )
     return lambda source: getattr(source.history.horizons[key], statistic)[:, c]
 
 

@@ -1,4 +1,4 @@
-"""What event-time windows are made to, and what comes out of them: settings and result types of :mod:`gateway.windows`."""
+"""What event-time windows are made to, and what comes out of them: types of :mod:`gateway.windows`."""
 
 from __future__ import annotations
 

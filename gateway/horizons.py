@@ -64,7 +64,7 @@ class Buckets:
         return np.cumsum(np.minimum(bucket - before, self._size), axis=1)
 
     def _marks(self, hops: Hops, life: Sums, position: Integers) -> Sums:
-        """Return the running sums at the start of each bucket; place ``p`` is the oldest one of position ``p``'s horizon."""
+        """Return the running sums at each bucket's start; place ``p`` is where position ``p``'s horizon begins."""
         table, device = self.table, hops.device
         held = Sums(table["count"][device].astype(np.int64), table["sum"][device], table["square"][device])
         new = np.arange(1, int(position[:, -1].max()) + 1)

@@ -21,33 +21,36 @@ class Placed:
     values: Singles
 
 
-def place(
-    held_times: Doubles,
-    held_values: Singles,
-    shift: int,
-    line: Integers,
-    slot: Integers,
-    times: Doubles,
-    values: Singles,
-) -> Placed:
-    """Write samples, in order, to ``held_times[line, slot]`` and ``held_values[line, shift + slot]``.
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Slots of several devices, one line each; written in place."""
+
+    times: Doubles
+    """Times of the samples in the open slots, NaN where there is none; shape ``(lines, slots)``."""
+    values: Singles
+    """Their values, after ``shift`` slots that are closed; shape ``(lines, shift + slots, channels)``."""
+    shift: int
+
+
+def place(held: Slots, at: tuple[Integers, Integers], times: Doubles, values: Singles) -> Placed:
+    """Write samples, in order, to the slots at ``(lines, open slots)``.
 
     A sample of the very time that a slot holds is merged into it (its valid channels win, so that a device may send its
     channels one by one); one of another time pushes the older one out.
     """
     duplicate, crowded = np.zeros(len(times), np.bool_), np.zeros(len(times), np.bool_)
     pushed: list[tuple[Integers, Doubles, Singles]] = []
-    for turn in _turns(line * held_times.shape[1] + slot):
-        at = (line[turn], slot[turn])
-        inside = (at[0], at[1] + shift)
-        before, now, written = held_times[at], times[turn], values[turn]
+    for turn in _turns(at[0] * held.times.shape[1] + at[1]):
+        outer = (at[0][turn], at[1][turn])
+        inside = (outer[0], outer[1] + held.shift)
+        before, now, written = held.times[outer], times[turn], values[turn]
         same, other = before == now, ~np.isnan(before) & (before != now)
         if same.any():
-            written = np.where(same[:, None] & np.isnan(written), held_values[inside], written)
+            written = np.where(same[:, None] & np.isnan(written), held.values[inside], written)
         if other.any():
-            pushed.append((np.arange(len(times))[turn][other], before[other], held_values[inside][other]))
+            pushed.append((np.arange(len(times))[turn][other], before[other], held.values[inside][other]))
         duplicate[turn], crowded[turn] = same, other
-        held_times[at], held_values[inside] = now, written
+        held.times[outer], held.values[inside] = now, written
     by, old_times, old_values = zip(*pushed, strict=True) if pushed else ((), (), ())
     return Placed(
         duplicate,
@@ -59,7 +62,7 @@ def place(
 
 
 def _turns(key: Integers) -> list[slice | Integers]:
-    """Split samples so that no slot occurs twice in a turn: first comers, second comers, …"""
+    """Split samples so that no slot occurs twice in a turn: first comers, then second comers."""
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     begins = np.diff(ordered, prepend=ordered[:1] - 1) != 0

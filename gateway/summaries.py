@@ -59,7 +59,9 @@ class _Parts:
         return _Parts(
             self.device[first],
             self.span[first],
-            Sums(_added(self.sums.count, run).astype(np.int64), _added(self.sums.sum, run), _added(self.sums.square, run)),
+            Sums(
+                _added(self.sums.count, run).astype(np.int64), _added(self.sums.sum, run), _added(self.sums.square, run)
+            ),
             np.fmin.reduceat(self.min, first, axis=0),
             np.fmax.reduceat(self.max, first, axis=0),
         )
@@ -144,7 +146,8 @@ class Summaries:
         shifted = np.where(valid, blocks.values - self._references(device, valid, blocks.values)[device], 0.0)
         sums = Sums(_added(valid, run).astype(np.int64), _added(shifted, run), _added(np.square(shifted), run))
         low, high = np.fmin.reduceat(blocks.values, first, axis=0), np.fmax.reduceat(blocks.values, first, axis=0)
-        return _Parts(device[first], quarter[first], sums, low, high), quarter[first] * float(_QUARTER_S)
+        start_s = np.asarray(quarter[first] * float(_QUARTER_S), np.float64)
+        return _Parts(device[first], quarter[first], sums, low, high), start_s
 
     def _references(self, device: Integers, valid: Flags, values: Singles) -> Doubles:
         """Return every device's references, set to a channel's first valid value where there is none yet."""
@@ -218,18 +221,25 @@ class _Spans:
         table["span"][devices] = _NONE
         rows = parts.device
         table["span"][rows], table["min"][rows], table["max"][rows] = parts.span, parts.min, parts.max
-        table["count"][rows], table["sum"][rows], table["square"][rows] = parts.sums.count, parts.sums.sum, parts.sums.square
+        table["count"][rows], table["sum"][rows], table["square"][rows] = (
+            parts.sums.count,
+            parts.sums.sum,
+            parts.sums.square,
+        )
 
     def _summary(self, parts: _Parts, reference: Doubles) -> Summary:
         start_s = np.array([self._start_s(span) for span in parts.span.tolist()], np.float64)
-        return Summary(self._unit, parts.device, start_s, moments(parts.sums, reference[parts.device]), parts.min, parts.max)
+        return Summary(
+            self._unit, parts.device, start_s, moments(parts.sums, reference[parts.device]), parts.min, parts.max
+        )
 
 
 def _added(values: NDArray[Any], run: Integers) -> Doubles:
     """Add the rows of each run, one after the other, columns apart."""
     columns, runs = values.shape[1], int(run[-1]) + 1
     place = run[:, None] * columns + np.arange(columns)
-    return np.bincount(place.ravel(), values.ravel(), runs * columns).reshape(runs, columns)
+    total = np.bincount(place.ravel(), values.ravel(), runs * columns)
+    return np.asarray(total, np.float64).reshape(runs, columns)
 
 
 def _floor(ts: Doubles, width_s: int) -> Integers:

@@ -18,6 +18,11 @@ class WindowStatistics:
         self._period_s = period_s
         self._valid: Flags = ~np.isnan(values)
 
+    def named(self, name: str) -> Doubles:
+        """Return a statistic by name; ``q`` and a percentage is a quantile."""
+        found: Doubles = self.quantile(int(name[1:]) / 100) if name.startswith("q") else getattr(self, name)
+        return found
+
     @cached_property
     def count(self) -> Doubles:
         """Number of valid slots, NaN instead of 0."""
@@ -27,7 +32,8 @@ class WindowStatistics:
     @cached_property
     def missing(self) -> Doubles:
         """Share of slots without a value."""
-        return 1.0 - self._valid.mean(axis=1)
+        share: Doubles = self._valid.mean(axis=1)
+        return 1.0 - share
 
     @cached_property
     def mean(self) -> Doubles:
@@ -48,12 +54,14 @@ class WindowStatistics:
     @cached_property
     def min(self) -> Doubles:
         """Smallest value."""
-        return np.fmin.reduce(self._values, axis=1)
+        least: Doubles = np.fmin.reduce(self._values, axis=1)
+        return least
 
     @cached_property
     def max(self) -> Doubles:
         """Largest value."""
-        return np.fmax.reduce(self._values, axis=1)
+        most: Doubles = np.fmax.reduce(self._values, axis=1)
+        return most
 
     @cached_property
     def range(self) -> Doubles:

@@ -4,11 +4,11 @@ A sample goes to slot ``floor(ts / period)`` of its device. A device's watermark
 hops (the spans between two window ends, multiples of ``hop_s`` on the epoch) close when the watermark has passed their
 end, and with each hop the window that ends with it. A sample whose hop has closed is late: no window holds it.
 
-What comes out is a function of each device's samples in order of arrival alone, to the bit: not of how they were batched,
-nor of the other devices. Per device one short array of slots is held, from one window before the first open hop to the
-newest slot that can be open. A batch is worked off in groups of devices that close equally many hops; a group's slots,
-old and new, are laid out side by side on one timeline, from which windows and statistics are cut together. Stretches
-without any sample are left out of the timeline, so a gap of days costs no more than one of a window's length.
+What comes out is a function of each device's samples in order of arrival alone, to the bit: not of how they were
+batched, nor of the other devices. Per device one short array of slots is held, from one window before the first open hop
+to the newest slot that can be open. A batch is worked off in groups of devices that close equally many hops; a group's
+slots, old and new, are laid out side by side on one timeline, from which windows and statistics are cut together.
+Stretches without any sample are left out of the timeline: a gap of days costs no more than one of a window's length.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gateway.frames import (
     Strays,
     WindowSpec,
 )
-from gateway.slots import Placed, place
+from gateway.slots import Placed, Slots, place
 from gateway.table import Column, Table
 
 __all__ = ["Added", "Blocks", "Events", "Frames", "History", "Strays", "WindowSpec", "Windows"]
@@ -80,11 +80,27 @@ class _Batch:
     @property
     def now_open(self) -> Integers:
         """First open hop of each device after the batch, shape ``(s,)``."""
-        return self.reached[np.append(self.first[1:], len(self.device)) - 1]
+        last = np.append(self.first[1:], len(self.device)) - 1
+        reached: Integers = self.reached[last]
+        return reached
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Devices of a batch that close equally many hops."""
+
+    members: Integers
+    """Which of the batch's devices, ascending, shape ``(G,)``."""
+    index: Integers
+    """Hops of the timeline, shape ``(G, K + open hops)``."""
+    rows: Integers
+    """The batch's rows that are theirs and not late."""
+    position: Integers
+    """Place of each row among its device's hops."""
 
 
 class Windows:
-    """Cuts the samples of one domain's devices into windows. ``add`` does the work; the drains hand out what it gave."""
+    """Cuts the samples of one domain's devices into windows; ``add`` does the work, the drains hand out its results."""
 
     def __init__(self, domain: Domain, spec: WindowSpec, calendar: Calendar | None = None) -> None:
         """Start with no device. The calendar (UTC without one) gives events their local time of day."""
@@ -111,7 +127,12 @@ class Windows:
         return self._table.bytes_per_device + self._aggregates.bytes_per_device
 
     def add(self, device: Integers, ts: Doubles, values: Singles) -> Added:
-        """Take samples in order of arrival: device row numbers ``(n,)``, Unix seconds ``(n,)``, values ``(n, channels)``."""
+        """Take ``n`` samples in order of arrival.
+
+        :param device: row number of each one's device, shape ``(n,)``; any small number that stays the device's own
+        :param ts: time of measurement, Unix seconds, shape ``(n,)``
+        :param values: shape ``(n, channels)``, NaN where missing
+        """
         masks = np.zeros((3, len(ts)), np.bool_)
         for start in range(0, len(ts), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -140,7 +161,7 @@ class Windows:
             devices = np.flatnonzero(hops == count)
             index = self._table["opened"][devices][:, None] + np.arange(count + self._open_hops)
             newest = np.nanmax(self._table["times"][devices], axis=1)
-            values, times = self._timeline(devices, index, index[:, 0])
+            values, times = self._timeline(devices, index)
             self._seal(devices, index, values, times, np.repeat(newest[:, None], count, axis=1))
 
     def dump(self) -> bytes:
@@ -165,7 +186,7 @@ class Windows:
         batch = self._sorted(device[order], ts[order], values[order])
         closing = batch.now_open > batch.opened
         groups = self._groups(batch, closing)
-        if len(ts) > 1 and any(index.size * self._hop > _SLOTS for _, index, _, _ in groups):
+        if len(ts) > 1 and any(group.index.size * self._hop > _SLOTS for group in groups):
             half = len(ts) // 2
             self._add(device[:half], ts[:half], values[:half], masks[:, :half])
             self._add(device[half:], ts[half:], values[half:], masks[:, half:])
@@ -176,8 +197,8 @@ class Windows:
         found[1] = batch.late
         self._keep_strays(batch.device[batch.late], batch.ts[batch.late], batch.values[batch.late])
         self._fill_open(batch, np.flatnonzero(~batch.late & ~closing[batch.owner]), found)
-        for group, index, rows, position in groups:
-            self._close_group(batch, group, index, rows, position, found)
+        for group in groups:
+            self._close_group(batch, group, found)
         masks[:, order] = found
 
     def _sorted(self, device: Integers, ts: Doubles, values: Singles) -> _Batch:
@@ -206,7 +227,10 @@ class Windows:
             column = batch.slot[rows] - batch.opened[batch.owner[rows]] * self._hop
             device, table = batch.device[rows], self._table
             placed = place(
-                table["times"], table["values"], self._window, device, column, batch.ts[rows], batch.values[rows]
+                Slots(table["times"], table["values"], self._window),
+                (device, column),
+                batch.ts[rows],
+                batch.values[rows],
             )
             self._note(batch, rows, placed, found)
 
@@ -218,12 +242,8 @@ class Windows:
         if len(device):
             self._strays.append(Strays(device, times, values))
 
-    def _groups(self, batch: _Batch, closing: Flags) -> list[tuple[Integers, Integers, Integers, Integers]]:
-        """Gather the devices that close equally many hops.
-
-        Returns for each group: which of the batch's devices; the hops of its timeline, shape ``(G, K + open hops)``; the
-        accepted rows; and each row's place among those hops.
-        """
+    def _groups(self, batch: _Batch, closing: Flags) -> list[_Group]:
+        """Gather the devices that close equally many hops."""
         found = []
         count = (batch.now_open - batch.opened) * closing
         near = closing & (count <= self._reach + 1)
@@ -232,12 +252,12 @@ class Windows:
             chosen = near & (count == hops)
             group, rows = np.flatnonzero(chosen), np.flatnonzero(accepted & chosen[batch.owner])
             index = batch.opened[group][:, None] + np.arange(hops + self._open_hops)
-            found.append((group, index, rows, batch.hop[rows] - batch.opened[batch.owner[rows]]))
+            found.append(_Group(group, index, rows, batch.hop[rows] - batch.opened[batch.owner[rows]]))
         ends = np.append(batch.first[1:], len(batch.device))
         for s in np.flatnonzero(closing & ~near).tolist():
             rows = batch.first[s] + np.flatnonzero(accepted[batch.first[s] : ends[s]])
             index, position = self._kept(int(batch.opened[s]), int(batch.now_open[s]), batch.hop[rows])
-            found.append((np.array([s]), index[None], rows, position))
+            found.append(_Group(np.array([s]), index[None], rows, position))
         return found
 
     def _kept(self, opened: int, now_open: int, hops: Integers) -> tuple[Integers, Integers]:
@@ -252,22 +272,21 @@ class Windows:
         anchor = np.searchsorted(place_of, steps, side="right") - 1
         return anchors[anchor] + steps - place_of[anchor], place_of[np.searchsorted(anchors, hops)]
 
-    def _close_group(
-        self, batch: _Batch, group: Integers, index: Integers, rows: Integers, position: Integers, found: Flags
-    ) -> None:
-        values, times = self._timeline(batch.devices[group], index, batch.opened[group])
-        line = np.searchsorted(group, batch.owner[rows])
-        column = position * self._hop + batch.slot[rows] % self._hop
-        placed = place(times, values, self._window, line, column, batch.ts[rows], batch.values[rows])
+    def _close_group(self, batch: _Batch, group: _Group, found: Flags) -> None:
+        devices, index, rows = batch.devices[group.members], group.index, group.rows
+        values, times = self._timeline(devices, index)
+        line = np.searchsorted(group.members, batch.owner[rows])
+        column = group.position * self._hop + batch.slot[rows] % self._hop
+        placed = place(Slots(times, values, self._window), (line, column), batch.ts[rows], batch.values[rows])
         self._note(batch, rows, placed, found)
         closed = index[:, : -self._open_hops]
         low = int(min(batch.reached.min(), closed.min()))
         after = np.searchsorted(
-            batch.reached - low + batch.owner * _DEVICE, closed + 1 - low + group[:, None] * _DEVICE
+            batch.reached - low + batch.owner * _DEVICE, closed + 1 - low + group.members[:, None] * _DEVICE
         )
-        self._seal(batch.devices[group], index, values, times, batch.ts[after])
+        self._seal(devices, index, values, times, batch.ts[after])
 
-    def _timeline(self, devices: Integers, index: Integers, opened: Integers) -> tuple[Singles, Doubles]:
+    def _timeline(self, devices: Integers, index: Integers) -> tuple[Singles, Doubles]:
         """Lay out the slots of a group: one window before the first open hop, then the hops of ``index``."""
         table, held = self._table, self._open_hops * self._hop
         length = index.shape[1] * self._hop
@@ -291,12 +310,12 @@ class Windows:
         ends = self._window + np.arange(1, closed.shape[1] + 1) * self._hop - 1
         count = filled[:, ends] - np.where(ends >= self._window, filled[:, ends - self._window], 0)
         chosen = count > 0
-        line, hop = np.nonzero(chosen)
+        line, _ = np.nonzero(chosen)
         if len(line):
             self._frames.append(
                 Frames(
                     devices[line],
-                    (closed[chosen] + 1) * self._spec.hop_s,
+                    np.asarray((closed[chosen] + 1) * self._spec.hop_s, np.float64),
                     self._cut(values, closed.shape[1])[chosen],
                     (count[chosen] / self._window).astype(np.float32),
                     trigger_s[chosen],
@@ -321,7 +340,7 @@ class Windows:
         line, hop = np.nonzero(count)
         if len(line):
             offset = np.concatenate([[0], np.cumsum(count[line, hop])])
-            start_s = closed[line, hop] * self._spec.hop_s
+            start_s = np.asarray(closed[line, hop] * self._spec.hop_s, np.float64)
             self._blocks.append(Blocks(devices[line], start_s, offset, times[held], values[held]))
 
 

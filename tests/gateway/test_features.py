@@ -1,3 +1,4 @@
+# ruff: noqa: PD011 - a frame's values are an array, not pandas'
 """Features against numpy, pandas and scipy: each name means what the table in the module says."""
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ START = 1_700_000_400.0
 def frames_of(values: np.ndarray[Any, Any], *, start: float = START, period_s: float = 60.0) -> Frames:
     """All windows of one device that sends these rows, one a period."""
     windows = Windows(DOMAIN, SPEC)
-    ts = start + np.arange(len(values)) * period_s
+    ts = np.asarray(start + np.arange(len(values)) * period_s, np.float64)
     windows.add(np.zeros(len(ts), np.int64), ts, values.astype(np.float32))
     windows.flush()
     closed = windows.close()
@@ -123,7 +124,7 @@ def test_slope_is_the_least_squares_line(rows: list[list[float]]) -> None:
 @settings(max_examples=30, deadline=None)
 @given(ROWS)
 def test_history_features_are_relative_to_their_base(rows: list[list[float]]) -> None:
-    """``delta`` and ``z`` compare the window's mean with the last hour's, ``life_z`` with that of every sample so far."""
+    """``delta`` and ``z`` compare the window's mean with the last hour's, ``life_z`` with every sample's so far."""
     values = np.array(rows, np.float32)
     frames = frames_of(values)
     got = compute(
@@ -213,7 +214,10 @@ def test_daylight_saving_days_have_their_hours() -> None:
     spring = pd.Timestamp("2024-03-31 00:00", tz="Europe/Berlin").timestamp()
     autumn = pd.Timestamp("2024-10-27 00:00", tz="Europe/Berlin").timestamp()
     calendar = Calendar("Europe/Berlin")
-    hours = [calendar.civil(start + np.arange(5) * 3600.0).named("hour").tolist() for start in (spring, autumn)]
+    hours = [
+        calendar.civil(np.asarray(start + np.arange(5) * 3600.0, np.float64)).named("hour").tolist()
+        for start in (spring, autumn)
+    ]
     assert hours == [[0, 1, 3, 4, 5], [0, 1, 2, 2, 3]]
 
 
@@ -264,7 +268,9 @@ def test_events_are_upward_crossings_at_their_local_time() -> None:
     values = np.zeros((len(minutes), 3))
     values[(minutes % 1440 >= 430) & (minutes % 1440 < 450), 0] = 600.0
     windows = Windows(DOMAIN, SPEC, Calendar("Europe/Berlin"))
-    windows.add(np.zeros(len(minutes), np.int64), start + minutes * 60.0, values.astype(np.float32))
+    windows.add(
+        np.zeros(len(minutes), np.int64), np.asarray(start + minutes * 60.0, np.float64), values.astype(np.float32)
+    )
     frames = windows.close()[0]
     names = ("meal_count", "meal_direction_sin", "meal_direction_cos", "meal_unusual", "minute_of_day")
     got = compute(frames, *names, calendar=Calendar("Europe/Berlin"))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.domains import INDUSTRIAL, Channel, Domain
-from gateway.frames import Blocks, Events, Frames, Strays, WindowSpec
+from gateway.frames import Blocks, Events, Strays, WindowSpec
 from gateway.windows import Windows
 
 Row = tuple[int, float, tuple[float, ...]]
@@ -44,6 +44,7 @@ class Out:
     strays: list[tuple[Any, ...]] = field(default_factory=list)
 
     def take(self, windows: Windows) -> None:
+        """Drain everything that is ready."""
         for frames in windows.close():
             self.frames += [row_of(frames, i, len(frames)) for i in range(len(frames))]
         for blocks in windows.blocks():
@@ -52,6 +53,7 @@ class Out:
             self.strays += stray_rows(strays)
 
     def sorted(self) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return rows in an order that does not depend on batches."""
         return (
             sorted(self.frames, key=lambda r: r[:2]),
             sorted(self.blocks, key=lambda r: r[:2]),
@@ -94,7 +96,7 @@ def add(windows: Windows, rows: list[Row]) -> list[tuple[bool, bool, bool]]:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[int, list[Row]]:
-    """Samples of three devices: steady stretches, gaps, repeats, reordering, clocks that jump back."""
+    """Draw samples of three devices: steady stretches, gaps, repeats, reordering, clocks that jump back."""
     channels = draw(st.integers(1, 3))
     value = st.one_of(st.just(float("nan")), st.floats(-3, 3, width=32))
     clock = [draw(st.integers(0, 30)) + 1000.0 for _ in range(3)]
@@ -116,7 +118,7 @@ def batches(data: st.DataObject, rows: list[Row]) -> list[list[Row]]:
     return [rows[a:b] for a, b in zip([0, *cuts], [*cuts, len(rows)], strict=True) if rows[a:b]]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(arrivals(), st.data())
 def test_windows_are_the_same_under_any_batching(arrived: tuple[int, list[Row]], data: st.DataObject) -> None:
     """One by one, in batches, or all at once: windows, history, blocks, strays and counts agree to the bit."""
@@ -202,9 +204,9 @@ def reference(rows: list[Row], channels: int, spec: WindowSpec) -> dict[tuple[in
                 continue
             start = round(end / spec.period_s) - spec.window_slots
             found = [slots.get((device, start + k)) for k in range(spec.window_slots)]
-            values = np.array([[np.nan] * channels if f is None else f[1] for f in found], np.float32)
-            if not np.isnan(values).all():
-                windows[device, end] = values
+            cut = np.array([[np.nan] * channels if f is None else f[1] for f in found], np.float32)
+            if not np.isnan(cut).all():
+                windows[device, end] = cut
     return windows
 
 
@@ -227,7 +229,7 @@ def test_windows_hold_what_the_definition_says(arrived: tuple[int, list[Row]]) -
         assert got[key][1] == pytest.approx((~np.isnan(values)).any(axis=1).mean())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(arrivals())
 def test_history_is_that_of_the_samples_before_the_end(arrived: tuple[int, list[Row]]) -> None:
     """Life and horizons equal numpy's statistics of the samples in closed hops up to the window's end, none after."""
