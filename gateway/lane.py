@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from contract.codec import TelemetryDecoder
 from contract.domains import Domain
 from contract.topics import DeviceId
-from gateway.tables import from_bytes, grown, table
+from gateway.records import from_bytes, grown, records
 
 OLDEST_S: Final = 946_684_800.0
 """2000-01-01: an earlier time comes from a clock that was never set."""
@@ -60,7 +60,7 @@ class Refusals:
     """Shape ``(n,)``: the device's counter, -1 where it is not known."""
 
 
-_BLANK: Final = table((0.0, 0.0, 0.0), [("heard_s", "f8"), ("tokens", "f8"), ("filled_s", "f8")])
+_BLANK: Final = records((0.0, 0.0, 0.0), [("heard_s", "f8"), ("tokens", "f8"), ("filled_s", "f8")])
 
 
 class Lane:

@@ -21,12 +21,12 @@ from contract.topics import DeviceId
 from gateway.counts import Count, History
 from gateway.lane import Columns, Refusals
 from gateway.ports import LedgerLine
-from gateway.tables import from_bytes, grown, table
+from gateway.records import from_bytes, grown, records
 
 REPORTED_GAPS: Final = 16
 """Missing runs in a line, the newest."""
 
-_BLANK: Final = table(
+_BLANK: Final = records(
     (0, -1, np.nan, np.nan, np.nan, 0, 0, 0, 0, 0),
     [
         ("first", "i8"),  # of the present count; last is one less than first before there is any

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contract.domains import Channel, Domain
 from gateway.frames import Frames
-from gateway.tables import from_bytes, grown, table
+from gateway.records import from_bytes, grown, records
 
 FLAT_LINE: Final = "flat_line"
 SATURATION: Final = "saturation"
@@ -57,7 +57,7 @@ class Sensors:
         self._flat_s = np.array([channel.flat_line_s or np.inf for channel in channels])
         size = (len(channels),)
         # newest value and its time; first time of the run of that value, and samples in it
-        self._blank = table(
+        self._blank = records(
             (np.nan, _LONG_AGO_S, _LONG_AGO_S, 0),
             [("last", "f4", size), ("last_s", "f8", size), ("since_s", "f8", size), ("run", "i4", size)],
         )
