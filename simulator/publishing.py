@@ -75,19 +75,19 @@ class Publisher:
         # history says only that a dead device measured nothing; the broker would speak up now, out of its time
         while line.next_s < until_s:
             await self._clock.sleep_until(pace.due_s(line.next_s))
-            await self._send(line, min(until_s, pace.reached_s(self._clock.now_s())), watched=watched)
+            await self._send(line, pace.reached_s(self._clock.now_s()), until_s, watched=watched)
 
     async def close(self) -> None:
         """Say ``stopped`` for every device and leave."""
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
-    async def _send(self, line: Line, until_s: float, *, watched: bool) -> None:
-        """Take the steps before ``until_s``, at least one and at most a burst; return when the broker has them."""
+    async def _send(self, line: Line, reached_s: float, until_s: float, *, watched: bool) -> None:
+        """Take the steps that are due, at least one and at most a burst; return when the broker has them."""
         bursts: list[list[Sample]] = [[] for _ in line.devices]
         for _ in range(BURST):
             for burst, samples in zip(bursts, line.advance(), strict=True):
                 burst.extend(samples)
-            if line.next_s >= until_s:
+            if line.next_s > reached_s or line.next_s >= until_s:
                 break
         full = []
         for index, (device, burst) in enumerate(zip(line.devices, bursts, strict=True)):
