@@ -193,7 +193,7 @@ class Outbox(Protocol):
         """Make everything appended so far durable."""
 
     def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane."""
+        """Return a store's oldest undelivered entries of a lane; none of a lane that the store does not take."""
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a store's cursor past an entry; entries that every store has passed are deleted."""

@@ -181,7 +181,9 @@ class FakeOutbox:
         self.flushes += 1
 
     def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane."""
+        """Return a store's oldest undelivered entries of a lane; none of a lane that it does not take."""
+        if (store, lane) not in self.cursors:
+            return []
         waiting = sorted(entry for entry in self.entries[lane] if entry > self.cursors[store, lane])
         return [Entry(e, msgspec.msgpack.decode(self.entries[lane][e], type=Outputs)) for e in waiting[:limit]]
 

@@ -145,10 +145,12 @@ class SqliteOutbox:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane.
+        """Return a store's oldest undelivered entries of a lane; none of a lane that it does not take.
 
         :raises StorageCorruptError: damage since the file was opened; opening it again salvages it
         """
+        if (store, lane) not in self._cursors:
+            return []
         query = f"SELECT * FROM {lane} WHERE position > ? ORDER BY position LIMIT ?"
         with translated(self._path):
             rows = self._connection.execute(query, (self._cursors[store, lane], limit)).fetchall()

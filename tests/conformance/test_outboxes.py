@@ -67,6 +67,12 @@ def test_lanes_part_alerts_from_the_rest_and_lose_nothing(outbox: Outbox) -> Non
     assert bulk.outputs == Outputs([], whole.points, whole.readings, whole.quarantined, whole.ledger)
 
 
+def test_lane_that_a_store_does_not_take_has_nothing_for_it(outbox: Outbox) -> None:
+    outbox.append(1, everything(1))
+    assert ids(outbox, "mqtt", "alerts") == [1]
+    assert ids(outbox, "mqtt", "bulk") == []
+
+
 def test_pending_is_oldest_first_and_limited(outbox: Outbox) -> None:
     for n in range(1, 8):
         outbox.append(n, Outputs(points=[point(n)]))
