@@ -83,8 +83,8 @@ class _Held:
 class SqliteOutbox:
     """Implements :class:`gateway.ports.Outbox` on one file that no other process may open meanwhile.
 
-    ``stores`` says which lanes each store takes. A store that is new gets what is still held; the cursors of one that
-    is gone are forgotten, so that it holds nothing back.
+    ``stores`` says which lanes each store takes. A store that is new gets what is still held; one that is gone
+    holds nothing back.
     """
 
     def __init__(
@@ -215,7 +215,6 @@ class SqliteOutbox:
             for lane, body in entries:
                 row = (position, now_s, zlib.crc32(body, position), body)
                 self._connection.execute(f"INSERT OR REPLACE INTO {lane} VALUES (?, ?, ?, ?)", row)
-            self._connection.execute(_SAVE_POSITION, (position,))
         for lane, body in entries:
             held = self._held[lane]
             held.oldest_s = held.oldest_s if held.entries else now_s
@@ -251,7 +250,7 @@ class SqliteOutbox:
         return _Held(entries, size_bytes, self._oldest_s(lane))
 
     def _load_position(self) -> int:
-        """Return the newest position that the file knows of, even if damage took some of its tables."""
+        """Return the newest position that the file knows of: noted by a flush, held, or delivered."""
         query = """SELECT ifnull(max(position), 0) FROM (
             SELECT position FROM progress UNION ALL SELECT max(position) FROM alerts
             UNION ALL SELECT max(position) FROM bulk UNION ALL SELECT max(position) FROM cursors)"""
@@ -261,8 +260,6 @@ class SqliteOutbox:
         rows = self._connection.execute("SELECT store, lane, position FROM cursors").fetchall()
         saved = {(store, lane): position for store, lane, position in rows}
         wanted: list[tuple[str, Lane]] = [(store, lane) for lane in LANES for store in self._takers[lane]]
-        gone = [key for key in saved if key not in wanted]
-        self._connection.executemany("DELETE FROM cursors WHERE store = ? AND lane = ?", gone)
         return {key: saved.get(key, 0) for key in wanted}
 
 
