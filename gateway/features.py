@@ -12,8 +12,8 @@ Of the device:
 
 - ``t2 q t2_last q_last``: Hotelling's T² and squared prediction error of the window's means, or of its last values,
   against the principal components of the calibration
-- ``{event}_{count|concentration|direction_sin|direction_cos|unusual}``: how often an event of the spec happened, at which
-  time of day and how regularly, and how unusual the present time is for it (0…1)
+- ``{event}_{count|concentration|direction_sin|direction_cos|unusual}``: how often an event of the spec happened, at
+  which time of day and how regularly, and how unusual the present time is for it (0…1)
 
 Of the local civil time of the window's end:
 

@@ -10,13 +10,17 @@ from gateway.frames import Doubles, Flags, Singles
 
 
 class WindowStatistics:
-    """Statistics of windows ``(n, slots, channels)`` over their valid slots; NaN where there is none."""
+    """Statistics of windows ``(n, slots, channels)`` over their valid slots; NaN where there is none.
+
+    Inside, slots come first, so that each reduction runs over whole rows of windows and channels.
+    """
 
     def __init__(self, values: Singles, period_s: float) -> None:
         """Take windows; each statistic is computed when first asked for."""
-        self._values = values.astype(np.float64)
+        self._values: Doubles = values.transpose(1, 0, 2).astype(np.float64, order="C")
         self._period_s = period_s
-        self._valid: Flags = ~np.isnan(values)
+        self._valid: Flags = ~np.isnan(self._values)
+        self._whole = bool(self._valid.all())
 
     def named(self, name: str) -> Doubles:
         """Return a statistic by name; ``q`` and a percentage is a quantile."""
@@ -26,42 +30,33 @@ class WindowStatistics:
     @cached_property
     def count(self) -> Doubles:
         """Number of valid slots, NaN instead of 0."""
-        count = self._valid.sum(axis=1)
+        count = self._valid.sum(axis=0)
         return np.where(count > 0, count, np.nan)
 
     @cached_property
     def missing(self) -> Doubles:
         """Share of slots without a value."""
-        share: Doubles = self._valid.mean(axis=1)
-        return 1.0 - share
+        return 1.0 - np.nan_to_num(self.count) / len(self._valid)
 
     @cached_property
     def mean(self) -> Doubles:
         """Arithmetic mean."""
-        total: Doubles = np.where(self._valid, self._values, 0.0).sum(axis=1)
-        return total / self.count
-
-    @cached_property
-    def _centred(self) -> Doubles:
-        return np.where(self._valid, self._values - self.mean[:, None], 0.0)
+        return _total(self._masked(self._values)) / self.count
 
     @cached_property
     def std(self) -> Doubles:
         """Population standard deviation; exactly 0 for equal values."""
-        variance = np.square(self._centred).sum(axis=1) / self.count
-        return np.where(self.min == self.max, 0.0, np.sqrt(variance))
+        return np.where(self.min == self.max, 0.0, np.sqrt(_total(np.square(self._centred)) / self.count))
 
     @cached_property
     def min(self) -> Doubles:
         """Smallest value."""
-        least: Doubles = np.fmin.reduce(self._values, axis=1)
-        return least
+        return np.asarray(np.fmin.reduce(self._values, axis=0), np.float64)
 
     @cached_property
     def max(self) -> Doubles:
         """Largest value."""
-        most: Doubles = np.fmax.reduce(self._values, axis=1)
-        return most
+        return np.asarray(np.fmax.reduce(self._values, axis=0), np.float64)
 
     @cached_property
     def range(self) -> Doubles:
@@ -71,35 +66,51 @@ class WindowStatistics:
     @cached_property
     def rms(self) -> Doubles:
         """Root of the mean square."""
-        square: Doubles = np.square(np.where(self._valid, self._values, 0.0)).sum(axis=1)
-        return np.sqrt(square / self.count)
+        return np.sqrt(_total(np.square(self._masked(self._values))) / self.count)
 
     @cached_property
     def last(self) -> Doubles:
         """Newest valid value."""
-        newest = self._valid.shape[1] - 1 - self._valid[:, ::-1].argmax(axis=1)
-        return np.take_along_axis(self._values, newest[:, None], axis=1)[:, 0]
+        newest = len(self._valid) - 1 - self._valid[::-1].argmax(axis=0)
+        return np.asarray(np.take_along_axis(self._values, newest[None], axis=0)[0], np.float64)
 
     @cached_property
     def slope(self) -> Doubles:
         """Least-squares slope over the slots' times, unit per hour; 0 for equal values, NaN with fewer than two."""
-        hours = np.arange(self._valid.shape[1])[:, None] * (self._period_s / 3600.0)
-        middle = np.where(self._valid, hours, 0.0).sum(axis=1) / self.count
-        away = np.where(self._valid, hours - middle[:, None], 0.0)
-        spread = np.square(away).sum(axis=1)
-        rise = (away * self._centred).sum(axis=1)
-        slope = rise / np.where(self.count > 1, spread, np.nan)
-        return np.where((self.min == self.max) & (self.count > 1), 0.0, slope)
+        hours = np.arange(len(self._valid))[:, None, None] * (self._period_s / 3600.0)
+        times = np.broadcast_to(hours, self._values.shape)
+        away = self._masked(times - _total(self._masked(times)) / self.count)
+        spread = np.where(self.count > 1, _total(np.square(away)), np.nan)
+        return np.where((self.min == self.max) & (self.count > 1), 0.0, _total(away * self._centred) / spread)
 
     def quantile(self, share: float) -> Doubles:
         """Return a quantile, linear between order statistics (Hyndman and Fan 1996, type 7)."""
         place = (np.nan_to_num(self.count, nan=1.0) - 1) * share
         low = np.floor(place).astype(np.int64)
         high = np.ceil(place).astype(np.int64)
-        below = np.take_along_axis(self._sorted, low[:, None], axis=1)[:, 0]
-        above = np.take_along_axis(self._sorted, high[:, None], axis=1)[:, 0]
-        return below + (above - below) * (place - low)
+        below = np.take_along_axis(self._sorted, low[None], axis=0)[0]
+        above = np.take_along_axis(self._sorted, high[None], axis=0)[0]
+        found: Doubles = below + (above - below) * (place - low)
+        return found
 
     @cached_property
     def _sorted(self) -> Doubles:
-        return np.sort(self._values, axis=1)
+        return np.sort(self._values, axis=0)
+
+    @cached_property
+    def _centred(self) -> Doubles:
+        return self._masked(self._values - self.mean)
+
+    def _masked(self, values: Doubles) -> Doubles:
+        """Return values with 0 in slots that are missing."""
+        return values if self._whole else np.asarray(np.where(self._valid, values, 0.0), np.float64)
+
+
+def _total(values: Doubles) -> Doubles:
+    """Add along the slots, one after the other.
+
+    A single column would be added pairwise by numpy: another rounding than in company.
+    """
+    if values[0].size == 1:
+        return np.asarray(np.add.accumulate(values, axis=0)[-1], np.float64)
+    return np.asarray(np.add.reduce(values, axis=0), np.float64)

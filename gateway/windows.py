@@ -5,10 +5,10 @@ hops (the spans between two window ends, multiples of ``hop_s`` on the epoch) cl
 end, and with each hop the window that ends with it. A sample whose hop has closed is late: no window holds it.
 
 What comes out is a function of each device's samples in order of arrival alone, to the bit: not of how they were
-batched, nor of the other devices. Per device one short array of slots is held, from one window before the first open hop
-to the newest slot that can be open. A batch is worked off in groups of devices that close equally many hops; a group's
-slots, old and new, are laid out side by side on one timeline, from which windows and statistics are cut together.
-Stretches without any sample are left out of the timeline: a gap of days costs no more than one of a window's length.
+batched, nor of the other devices. Of each device one short array of slots is held, from one window before the first
+open hop to the newest slot that can be open. A batch is worked off in groups of devices that close equally many hops;
+a group's slots, old and new, are laid out side by side on one timeline, from which windows and statistics are cut
+together. Stretches without any sample are left out of it: a gap of days costs no more than one of a window's length.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from contract.domains import Domain
 from gateway.aggregates import Aggregates, Hops
+from gateway.arrivals import NEW, Arrivals, arrivals
 from gateway.calendars import Calendar
 from gateway.frames import (
     Added,
@@ -48,41 +49,6 @@ _CHUNK: Final = 16_384
 """Rows worked off together: bounds the memory of a large batch."""
 _SLOTS: Final = 2_000_000
 """Slots of one timeline; a batch that needs more (samples far apart) is halved."""
-_NEW: Final = -(2**62)
-_DEVICE: Final = 2**40
-"""Distance between two devices' hops in one sorted key; more hops than that are 30,000 years."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Rows sorted by device, arrival kept within one."""
-
-    device: Integers
-    ts: Doubles
-    values: Singles
-    slot: Integers
-    hop: Integers
-    first: Integers
-    """First row of each of the ``s`` devices."""
-    owner: Integers
-    """Which of the ``s`` devices a row is of."""
-    opened: Integers
-    """First open hop of each device before the batch, shape ``(s,)``."""
-    reached: Integers
-    """First open hop after each row, shape ``(n,)``."""
-    late: Flags
-
-    @property
-    def devices(self) -> Integers:
-        """The devices, ascending."""
-        return self.device[self.first]
-
-    @property
-    def now_open(self) -> Integers:
-        """First open hop of each device after the batch, shape ``(s,)``."""
-        last = np.append(self.first[1:], len(self.device)) - 1
-        reached: Integers = self.reached[last]
-        return reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +77,7 @@ class Windows:
         open_slots = self._open_hops * self._hop
         self._table = Table(
             {
-                "opened": Column((), np.int64, _NEW),
+                "opened": Column((), np.int64, NEW),
                 "values": Column((self._window + open_slots, self._channels), np.float32, np.nan),
                 "times": Column((open_slots,), np.float64, np.nan),
             }
@@ -183,7 +149,9 @@ class Windows:
 
     def _add(self, device: Integers, ts: Doubles, values: Singles, masks: NDArray[np.bool_]) -> None:
         order = np.argsort(device, kind="stable")
-        batch = self._sorted(device[order], ts[order], values[order])
+        self._table.grow(int(device[order[-1]]) + 1)
+        self._aggregates.grow(len(self._table))
+        batch = arrivals(device[order], ts[order], values[order], self._table["opened"], self._spec)
         closing = batch.now_open > batch.opened
         groups = self._groups(batch, closing)
         if len(ts) > 1 and any(group.index.size * self._hop > _SLOTS for group in groups):
@@ -191,7 +159,7 @@ class Windows:
             self._add(device[:half], ts[:half], values[:half], masks[:, :half])
             self._add(device[half:], ts[half:], values[half:], masks[:, half:])
             return
-        fresh = batch.devices[self._table["opened"][batch.devices] == _NEW]
+        fresh = batch.devices[self._table["opened"][batch.devices] == NEW]
         self._table["opened"][fresh] = batch.opened[np.searchsorted(batch.devices, fresh)]
         found = np.zeros((3, len(ts)), np.bool_)
         found[1] = batch.late
@@ -201,27 +169,7 @@ class Windows:
             self._close_group(batch, group, found)
         masks[:, order] = found
 
-    def _sorted(self, device: Integers, ts: Doubles, values: Singles) -> _Batch:
-        """Find out for each row which hops are closed when it comes, and which after it."""
-        spec = self._spec
-        self._table.grow(int(device[-1]) + 1)
-        self._aggregates.grow(len(self._table))
-        slot = np.floor(ts / spec.period_s).astype(np.int64)
-        hop = slot // self._hop
-        begins = np.diff(device, prepend=-1) != 0
-        first, owner = np.flatnonzero(begins), np.cumsum(begins) - 1
-        passed = np.floor((ts - spec.lateness_s) / spec.hop_s).astype(np.int64)
-        held = self._table["opened"][device[first]]
-        opened = np.where(held == _NEW, passed[first], held)
-        low = min(int(passed.min()), int(opened.min()))
-        lift = owner * _DEVICE - low
-        passed[first] = np.maximum(passed[first], opened)
-        reached = np.maximum.accumulate(passed + lift) - lift
-        before = np.concatenate([reached[:1], reached[:-1]])
-        before[first] = opened
-        return _Batch(device, ts, values, slot, hop, first, owner, opened, reached, hop < before)
-
-    def _fill_open(self, batch: _Batch, rows: Integers, found: Flags) -> None:
+    def _fill_open(self, batch: Arrivals, rows: Integers, found: Flags) -> None:
         """Place the rows of devices that close nothing in their open slots."""
         if len(rows):
             column = batch.slot[rows] - batch.opened[batch.owner[rows]] * self._hop
@@ -234,7 +182,7 @@ class Windows:
             )
             self._note(batch, rows, placed, found)
 
-    def _note(self, batch: _Batch, rows: Integers, placed: Placed, found: Flags) -> None:
+    def _note(self, batch: Arrivals, rows: Integers, placed: Placed, found: Flags) -> None:
         found[0, rows], found[2, rows] = placed.duplicate, placed.crowded
         self._keep_strays(batch.device[rows[placed.pushed_by]], placed.times, placed.values)
 
@@ -242,7 +190,7 @@ class Windows:
         if len(device):
             self._strays.append(Strays(device, times, values))
 
-    def _groups(self, batch: _Batch, closing: Flags) -> list[_Group]:
+    def _groups(self, batch: Arrivals, closing: Flags) -> list[_Group]:
         """Gather the devices that close equally many hops."""
         found = []
         count = (batch.now_open - batch.opened) * closing
@@ -272,7 +220,7 @@ class Windows:
         anchor = np.searchsorted(place_of, steps, side="right") - 1
         return anchors[anchor] + steps - place_of[anchor], place_of[np.searchsorted(anchors, hops)]
 
-    def _close_group(self, batch: _Batch, group: _Group, found: Flags) -> None:
+    def _close_group(self, batch: Arrivals, group: _Group, found: Flags) -> None:
         devices, index, rows = batch.devices[group.members], group.index, group.rows
         values, times = self._timeline(devices, index)
         line = np.searchsorted(group.members, batch.owner[rows])
@@ -280,10 +228,7 @@ class Windows:
         placed = place(Slots(times, values, self._window), (line, column), batch.ts[rows], batch.values[rows])
         self._note(batch, rows, placed, found)
         closed = index[:, : -self._open_hops]
-        low = int(min(batch.reached.min(), closed.min()))
-        after = np.searchsorted(
-            batch.reached - low + batch.owner * _DEVICE, closed + 1 - low + group.members[:, None] * _DEVICE
-        )
+        after = batch.first_beyond(group.members, closed)
         self._seal(devices, index, values, times, batch.ts[after])
 
     def _timeline(self, devices: Integers, index: Integers) -> tuple[Singles, Doubles]:

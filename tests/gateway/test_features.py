@@ -19,6 +19,7 @@ from gateway.calendars import Calendar
 from gateway.circular import MAX_CONCENTRATION, concentration, direction, unusual
 from gateway.features import CALENDAR, WINDOW_STATISTICS, FeatureSet, fill, horizon_s
 from gateway.frames import Events, Frames, WindowSpec
+from gateway.window_statistics import WindowStatistics
 from gateway.windows import Windows
 
 DOMAIN = Domain(
@@ -307,6 +308,17 @@ def test_features_do_not_depend_on_the_other_windows() -> None:
     names = [f"{c}_{s}" for c in "abc" for s in (*WINDOW_STATISTICS, "cal_z", "z_1h", "life_std")]
     whole, part = compute(frames_of(values), *names), compute(frames_of(values[:200]), *names)
     np.testing.assert_array_equal(whole[: len(part)], part)
+
+
+def test_a_window_alone_has_the_features_it_has_in_company() -> None:
+    """One window of one channel, computed alone or among others, gives the same bits."""
+    values = np.random.default_rng(7).normal(size=(20, 60, 1)).astype(np.float32)
+    values[3:, 5] = np.nan
+    whole = WindowStatistics(values, 1.0)
+    for i in range(20):
+        alone = WindowStatistics(values[i : i + 1], 1.0)
+        for name in WINDOW_STATISTICS:
+            np.testing.assert_array_equal(alone.named(name)[0], whole.named(name)[i], err_msg=name)
 
 
 def test_horizons_are_written_with_a_unit() -> None:
