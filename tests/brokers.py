@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import socket
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -138,3 +140,8 @@ class Amqtt:
         broker, self.broker = self.broker, None
         if broker is not None:
             await broker.shutdown()
+            del broker
+            # amqtt leaves streams of ended connections open; they are collected while their loop still runs
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()

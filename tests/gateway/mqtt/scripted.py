@@ -120,10 +120,12 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def collect(session: Session, count: int, *, acknowledge: bool = True) -> list[tuple[str, bytes]]:
+async def collect(
+    session: Session, count: int, *, acknowledge: bool = True, within_s: float = WAIT_S
+) -> list[tuple[str, bytes]]:
     """Receive until there are ``count`` messages or more."""
     messages: list[tuple[str, bytes]] = []
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(within_s):
         while len(messages) < count:
             delivery = await session.receive()
             messages += delivery.messages

@@ -9,6 +9,10 @@ import pytest
 from tests.brokers import Amqtt
 from tests.gateway.mqtt.scripted import WAIT_S, collect, publish, until, up
 
+AMQTT_STALLS_S = 40.0
+"""Amqtt 0.12 looks for an acknowledgement only after its own send has returned; one that is faster is dropped, and the
+subscriber hears nothing more for 5 s."""
+
 
 async def test_amqtts_version_is_found_by_probing(amqtt_broker: Amqtt) -> None:
     """Amqtt does not answer CONNECT of MQTT 5 at all."""
@@ -18,10 +22,10 @@ async def test_amqtts_version_is_found_by_probing(amqtt_broker: Amqtt) -> None:
 
 @pytest.mark.parametrize("quality", [0, 1])
 async def test_messages_go_both_ways_on_amqtt(amqtt_broker: Amqtt, quality: int) -> None:
-    payloads = [b"%d" % number for number in range(200)]
-    async with up(amqtt_broker.port, protocol="3.1.1") as session, asyncio.timeout(WAIT_S):
+    payloads = [b"%d" % number for number in range(50)]
+    async with up(amqtt_broker.port, protocol="3.1.1") as session, asyncio.timeout(AMQTT_STALLS_S):
         await publish(amqtt_broker.port, *payloads, quality=quality)
-        assert await collect(session, 200) == [("t/a", payload) for payload in payloads]
+        assert await collect(session, 50, within_s=AMQTT_STALLS_S) == [("t/a", payload) for payload in payloads]
         await session.publish("t/own", b"back")
         assert await collect(session, 1) == [("t/own", b"back")]
 
