@@ -17,6 +17,8 @@ FLOAT_MODEL: Final = "model_float.tflite"
 VECTORS: Final = "vectors.npz"
 MANIFEST: Final = "manifest.yaml"
 CARD: Final = "CARD.md"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's safe loader where it is there: start-up waits for it."""
 HASHED: Final = (MODEL, FLOAT_MODEL, VECTORS)
 """Files whose hashes the manifest must name."""
 
@@ -205,7 +207,7 @@ def read(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # safe, see there
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ShelfFileError(path, f"cannot be read ({error})", "Point models_dir at a folder of shelves.") from error
     try:

@@ -104,8 +104,8 @@ def _domain(folder: Path, stated: Manifest, domains: Mapping[str, Domain]) -> Do
             path, f"domain = {stated.domain!r} has no channel table", f"Use one of {', '.join(domains)}."
         )
     if stated.channels != domain.channel_names:
-        what = f"the model knows the channels {', '.join(stated.channels)}, the domain has {', '.join(domain.channel_names)}"
-        raise ManifestError(path, what, REBUILD)
+        known, given = ", ".join(stated.channels), ", ".join(domain.channel_names)
+        raise ManifestError(path, f"the model knows the channels {known}; the domain has {given}", REBUILD)
     return domain
 
 
@@ -172,7 +172,7 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
 
 
 def golden_features(stated: Manifest, vectors: Vectors, domain: Domain) -> dict[tuple[int, float], NDArray[np.float32]]:
-    """Return the features of each window, by device and end, that the golden samples close, as serving computes them."""
+    """Return the features of each window that the golden samples close, as serving computes them, by device and end."""
     spec = stated.window.spec
     windows = Windows(domain, spec)
     windows.add(vectors.sample_device, vectors.sample_s, vectors.sample_values)

@@ -51,17 +51,26 @@ class EventScore:
         return (self.alerts - self.true_alerts) / self.device_days if self.device_days else 0.0
 
 
-def score_events(
-    alerts: Sequence[Alert], truths: Sequence[Truth], *, rule: str, slack_s: float, device_days: float = 0.0
-) -> EventScore:
-    """Match the firing alerts of a rule with the injected events.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What was watched, and what may be asked of it."""
 
-    :param slack_s: window length plus lateness: how long after a fault's end its last window may still close
-    """
-    firing = [alert for alert in alerts if alert.rule == rule and alert.state == "firing"]
-    faults = [truth for truth in truths if truth.kind == "fault"]
+    slack_s: float
+    """Window length plus lateness: how long after a fault's end its last window may still close, seconds."""
+    until_s: float
+    """Faults that began later could not have been seen, Unix seconds; their alerts are true all the same."""
+    device_days: float = 0.0
+
+
+def score_events(alerts: Sequence[Alert], truths: Sequence[Truth], watch: Watch, *, rule: str) -> EventScore:
+    """Match the firing alerts of a rule with the injected events."""
+    slack_s = watch.slack_s
+    # an alert that flaps is said to fire more than once: the first time counts
+    firing = list({alert.id: alert for alert in alerts if alert.rule == rule and alert.state == "firing"}.values())
+    injected = [truth for truth in truths if truth.kind == "fault"]
+    faults = [fault for fault in injected if fault.onset_s <= watch.until_s]
     first = [min(onsets) for fault in faults if (onsets := [a.onset_s for a in firing if _within(a, fault, slack_s)])]
-    false = [alert for alert in firing if not any(_within(alert, fault, slack_s) for fault in faults)]
+    false = [alert for alert in firing if not any(_within(alert, fault, slack_s) for fault in injected)]
     found = [fault for fault in faults if any(_within(alert, fault, slack_s) for alert in firing)]
     return EventScore(
         faults=len(faults),
@@ -69,7 +78,7 @@ def score_events(
         alerts=len(firing),
         true_alerts=len(firing) - len(false),
         delays_s=tuple(onset - fault.onset_s for onset, fault in zip(first, found, strict=True)),
-        device_days=device_days,
+        device_days=watch.device_days,
         blamed=_counts([_going_on(alert, truths, slack_s) for alert in false]),
         missed=_missed(faults, found),
     )

@@ -29,6 +29,8 @@ class Fleet:
     start_s: float
     """First sample, Unix seconds."""
     length_s: float
+    live_s: float
+    """The last part of it, in which the demo lets faults begin that somebody watches, seconds."""
     devices: int
 
     @property
@@ -55,20 +57,27 @@ class Recording:
     truths: tuple[Truth, ...]
 
     @property
+    def end_s(self) -> float:
+        """Time of the last step, Unix seconds."""
+        steps: int = self.physical.shape[1]
+        return self.start_s + (steps - 1) * self.domain.period_s
+
+    @property
     def device_days(self) -> float:
         """Time watched, devices times days."""
-        return len(self.devices) * self.physical.shape[1] * self.domain.period_s / 86400.0
+        steps: int = self.physical.shape[1]
+        return len(self.devices) * steps * self.domain.period_s / 86400.0
 
 
 def simulate(world: World, fleet: Fleet, shares: Shares | None = None) -> Recording:
     """Run a fleet from its first to its last sample."""
     end_s = fleet.start_s + fleet.length_s
     names = tuple(f"{world.domain.name[0]}-{number:03d}" for number in range(fleet.devices))
-    # nobody watches: "live" begins at the end, so that all events lie in the history
-    span = Span(start_s=fleet.start_s, live_s=end_s, end_s=end_s)
+    span = Span(start_s=fleet.start_s, live_s=end_s - fleet.live_s, end_s=end_s)
     drawn = Draw(world, fleet.site, names, span, fleet.seed).events(shares or Shares(), fleet.seed)
     plants = world.plants(fleet.site, names, seed=fleet.seed, start_s=fleet.start_s, faults=drawn.faults)
-    steps = fleet.start_s + world.domain.period_s * np.arange(int(fleet.length_s / world.domain.period_s))
+    count = int(fleet.length_s / world.domain.period_s)
+    steps = np.asarray(fleet.start_s + world.domain.period_s * np.arange(count), np.float64)
     logs = [log for plant in plants for log in _log(plant, steps, world.domain, drawn.device_faults)]
     return Recording(
         domain=world.domain,

@@ -1,0 +1,320 @@
+"""``edgefleet models``: the shelves, whether a file may run, parity with TFLite Micro, and rebuilding them.
+
+Exit codes: 0 good, 1 a check failed, 2 refused before anything was done.
+"""
+
+# ruff: noqa: PLC0415  # imports stand where they are used: help is quick
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from gateway.inference.manifest import Manifest
+    from gateway.inference.shelf import Shelf
+    from gateway.inference.verify import Parity, Report
+
+FAILED: Final = 1
+REFUSED: Final = 2
+
+models = typer.Typer(
+    name="models",
+    help="The shelves: what they are, whether a file may run, parity with TFLite Micro, rebuild, C for a firmware.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+Shelves = Annotated[
+    Path | None, typer.Option("--models", help="Folder of the shelves. Default: the ones that come with edgefleet.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Domain = Annotated[str, typer.Argument(help="Domain of the shelf, such as industrial.")]
+
+
+@models.command("list")
+def list_(*, shelves: Shelves = None, as_json: Json = False) -> None:
+    """List the shelves and what they reach.
+
+    Example: `edgefleet models list`
+    """
+    with _refusals():
+        stated = [shelf.manifest for shelf in _load_all(_folder(shelves))]
+    if as_json:
+        _print_json([manifest.model_dump(mode="json") for manifest in stated])
+        return
+    _table(
+        ["domain", "rule", "version", "window", "features", "arena", "event precision", "event recall"],
+        [_listed(manifest) for manifest in stated],
+    )
+
+
+@models.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Any .tflite file.", exists=True, dir_okay=False, readable=True)],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say whether a model may run here and on a microcontroller, and why not.
+
+    Example: `edgefleet models check my_model.tflite`
+    """
+    from gateway.inference.verify import check as check_file
+
+    report = check_file(file)
+    if as_json:
+        _print_json(_report_json(report))
+    else:
+        _print_report(report)
+    raise typer.Exit(0 if report.passed else FAILED)
+
+
+@models.command()
+def verify(
+    domain: Annotated[str | None, typer.Argument(help="Domain of the shelf; all of them without it.")] = None,
+    *,
+    shelves: Shelves = None,
+    as_json: Json = False,
+) -> None:
+    """Load shelves, and run their golden vectors in LiteRT and in the TFLite Micro interpreter.
+
+    Example: `edgefleet models verify industrial`
+    """
+    from dataclasses import asdict
+
+    from gateway.inference.micro import MicroMissingError
+    from gateway.inference.verify import parity
+
+    with _refusals():
+        loaded = _load_all(_folder(shelves)) if domain is None else [_load(_folder(shelves), domain)]
+    try:
+        results = [parity(shelf) for shelf in loaded]
+    except MicroMissingError as error:
+        # the shelves did load: hashes, types, operators, features and LiteRT's outputs hold
+        skipped = {"shelves": [shelf.manifest.domain for shelf in loaded], "skipped": str(error)}
+        _print_json(skipped) if as_json else typer.echo(f"{len(loaded)} shelves load. Parity was skipped: {error}")
+        return
+    if as_json:
+        _print_json([asdict(result) | {"passed": result.passed} for result in results])
+    else:
+        _table(["domain", "vectors", "differing", "largest", "bound", "arena", "verdict"], map(_verified, results))
+    raise typer.Exit(0 if all(result.passed for result in results) else FAILED)
+
+
+@models.command()
+def train(
+    domain: Annotated[str | None, typer.Argument(help="Domain of the shelf.")] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Rebuild every shelf.")] = False,
+    shelves: Shelves = None,
+) -> None:
+    """Rebuild a shelf from nothing: simulate, fit, quantise, measure, write. Needs the extra `train`.
+
+    Example: `edgefleet models train industrial`
+    """
+    from gateway.inference.micro import MicroMissingError
+
+    folder = _folder(shelves)
+    recipes = _recipes()
+    chosen = list(recipes) if every else [_known(domain, recipes)]
+    from models.training.train import GateError
+    from models.training.train import train as rebuild
+
+    for name in chosen:
+        try:
+            with _progress(name) as report:
+                manifest = rebuild(name, recipes[name], folder, report)
+        except ModuleNotFoundError as error:
+            _refuse(f"{error.name} is not installed. Install edgefleet[train]; it has wheels for x86-64 Linux only.")
+        except MicroMissingError as error:
+            _refuse(str(error))
+        except GateError as error:
+            typer.echo(f"{name}: not written, {error}.", err=True)
+            raise typer.Exit(FAILED) from error
+        typer.echo(f"{name}: {' · '.join(_reached(manifest))}")
+
+
+@models.command()
+def evaluate(domain: Domain, *, shelves: Shelves = None, as_json: Json = False) -> None:
+    """Measure a shelf again on fleets that it never saw: rows and events, beside what needs no model.
+
+    Example: `edgefleet models evaluate traffic --json`
+    """
+    with _refusals():
+        shelf = _load(_folder(shelves), domain)
+    recipes = _recipes()
+    recipe = recipes[_known(domain, recipes)]
+    from models.training.evaluate import evaluate as measure
+
+    with _progress(domain) as report:
+        results = measure(shelf, recipe, report)
+    if as_json:
+        _print_json(
+            {
+                "domain": domain,
+                "version": shelf.manifest.version,
+                "metrics": [metric.model_dump() for metric in results.metrics],
+                "naive": [naive.model_dump() for naive in results.naive],
+            }
+        )
+        return
+    _table(["metric", "int8", "float"], [[m.name, f"{m.int8:g}", f"{m.float32:g}"] for m in results.metrics])
+    names = list(results.naive[0].metrics)
+    _table(["without a model", *names], [[n.name, *(f"{n.metrics[k]:g}" for k in names)] for n in results.naive])
+
+
+@models.command("export-c")
+def export_c(
+    domain: Domain,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the two files.", file_okay=False)] = Path(),
+    shelves: Shelves = None,
+    as_json: Json = False,
+) -> None:
+    """Write a shelf as a C array with its operators and arena size, for a firmware.
+
+    Example: `edgefleet models export-c industrial --out firmware/model`
+    """
+    from gateway.inference.firmware import export
+
+    with _refusals():
+        shelf = _load(_folder(shelves), domain)
+    header, source = export(shelf.manifest, shelf.content, out)
+    stated = shelf.manifest
+    if as_json:
+        _print_json(
+            {
+                "header": str(header),
+                "source": str(source),
+                "ops": list(stated.ops),
+                "arena_bytes": stated.arena_bytes,
+                "model_bytes": len(shelf.content),
+            }
+        )
+        return
+    typer.echo(f"{header}\n{source}\noperators: {', '.join(stated.ops)}\narena: {stated.arena_bytes} bytes")
+
+
+def _folder(shelves: Path | None) -> Path:
+    from gateway.settings import Settings, shelves_folder
+
+    return shelves if shelves is not None else shelves_folder(Settings())
+
+
+def _load(folder: Path, domain: str) -> Shelf:
+    from gateway.inference.shelf import load
+
+    return load(folder / domain)
+
+
+def _load_all(folder: Path) -> list[Shelf]:
+    from gateway.inference.shelf import load_all
+
+    return list(load_all(folder))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    from gateway.inference.errors import ShelfError
+
+    try:
+        yield
+    except ShelfError as error:
+        _refuse(str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(REFUSED)
+
+
+def _recipes() -> dict[str, Any]:
+    try:
+        from models.training.domains import RECIPES
+    except ModuleNotFoundError as error:
+        _refuse(f"{error.name} is not there: training needs a checkout of edgefleet and its extra `train`.")
+    return RECIPES
+
+
+def _known(domain: str | None, recipes: dict[str, Any]) -> str:
+    if domain is None or domain not in recipes:
+        named = "No domain is named" if domain is None else f"{domain!r} has no recipe"
+        _refuse(f"{named}. Use one of {', '.join(recipes)}, or --all with train.")
+    return domain
+
+
+@contextmanager
+def _progress(domain: str) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(domain, total=1.0)
+
+        def report(what: str, share: float) -> None:
+            progress.update(task, completed=share, description=f"{domain}: {what}")
+
+        yield report
+
+
+def _listed(manifest: Manifest) -> list[str]:
+    window = f"{manifest.window.length_s:g} s / {manifest.window.hop_s:g} s"
+    test = {metric.name: metric.int8 for metric in manifest.metrics if metric.data == "test"}
+    reached = [f"{test[name]:.3f}" if name in test else "" for name in ("event precision", "event recall")]
+    arena = f"{manifest.arena_bytes} B"
+    return [manifest.domain, manifest.rule, manifest.version, window, str(len(manifest.features)), arena, *reached]
+
+
+def _verified(result: Parity) -> list[str]:
+    numbers = (result.vectors, result.differing, result.largest_quanta, result.bound_quanta, result.arena_bytes)
+    return [result.domain, *map(str, numbers), "good" if result.passed else "FAILED"]
+
+
+def _reached(manifest: Manifest) -> list[str]:
+    return [f"{metric.name} {metric.int8:.3f}" for metric in manifest.metrics if metric.gate is not None]
+
+
+def _report_json(report: Report) -> dict[str, Any]:
+    anatomy = report.anatomy
+    return {
+        "file": str(report.path),
+        "passed": report.passed,
+        "findings": [{"rule": finding.rule, "text": finding.text} for finding in report.findings],
+        "notes": list(report.notes),
+        "size_bytes": anatomy.size_bytes if anatomy else None,
+        "ops": list(anatomy.ops) if anatomy else [],
+        "arena_bytes": report.arena_bytes,
+    }
+
+
+def _print_report(report: Report) -> None:
+    verdict = "may run here and on a microcontroller" if report.passed else "may not run"
+    typer.echo(f"{report.path}: {verdict}")
+    if report.anatomy is not None:
+        typer.echo(f"  {report.anatomy.size_bytes} bytes, operators {', '.join(report.anatomy.ops)}")
+    if report.arena_bytes is not None:
+        typer.echo(f"  arena {report.arena_bytes} bytes in TFLite Micro")
+    for finding in report.findings:
+        typer.echo(f"  {finding.rule}: {finding.text}")
+    for note in report.notes:
+        typer.echo(f"  note: {note}")
+
+
+def _table(head: list[str], rows: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head, box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value))

@@ -1,0 +1,124 @@
+"""``CARD.md`` of a shelf: generated from what was measured, never typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gateway.inference.manifest import Manifest, Metric
+from models.training.measure import Results
+from models.training.network import Fitted
+
+
+def text(manifest: Manifest, fitted: Fitted, results: Results) -> str:
+    """Return the card."""
+    return "\n".join(
+        [
+            f"# {manifest.domain}: {manifest.rule}",
+            "",
+            f"Version {manifest.version}. {manifest.meaning}",
+            "",
+            f"Made by `{manifest.training.command}`, which measured every number here.",
+            "",
+            *_facts(manifest, fitted),
+            "## On fleets that the model never saw",
+            "",
+            *_metric_table(manifest.metrics),
+            "An alert is true if it begins within a fault of its device, or in the last window that reaches into it.",
+            "A fault is detected if at least one alert is true of it.",
+            "",
+            *_events(results),
+            "## Without a model",
+            "",
+            *_naive_table(manifest, [metric for metric in manifest.metrics if metric.data == "test"]),
+            "## How it was trained",
+            "",
+            f"{manifest.training.data} Seeds and calendar years of training, validation and test are disjoint.",
+            f"The epoch ({fitted.epoch + 1}) and the thresholds were chosen on the worst validation set.",
+            "",
+            *_table(
+                ["part", "windows", "seeds"],
+                [[part, f"{count:,}", _seeds(manifest, part)] for part, count in manifest.training.windows.items()],
+            ),
+            *_curves(fitted),
+            "## Inputs",
+            "",
+            *_table(
+                ["feature", "mean", "scale"],
+                [[f"`{f.name}`", f"{f.mean:g}", f"{f.scale:g}"] for f in manifest.features],
+            ),
+            "## Limits",
+            "",
+            "Trained on simulated devices only. What it reaches on recorded data is not claimed here.",
+            "",
+        ]
+    )
+
+
+def _facts(manifest: Manifest, fitted: Fitted) -> list[str]:
+    window, judging = manifest.window, manifest.judging
+    rows = [
+        ["window", f"{window.length_s:g} s every {window.hop_s:g} s, one sample a {window.period_s:g} s"],
+        ["calibration", f"{window.calibration_s:g} s"],
+        ["raised", f"score ≥ {judging.raise_at:g} for {judging.raise_dwell_s:g} s"],
+        ["cleared", f"score < {judging.clear_at:g} for {judging.clear_dwell_s:g} s"],
+        ["operators", ", ".join(manifest.ops)],
+        ["size", f"{len(fitted.int8_model):,} bytes int8, {len(fitted.float_model):,} bytes float"],
+        ["arena", f"{manifest.arena_bytes:,} bytes in TFLite Micro"],
+        ["parity", f"TFLite Micro and LiteRT differ by {manifest.parity_quanta} quanta at most"],
+    ]
+    return _table(["what", "value"], rows)
+
+
+def _metric_table(metrics: Sequence[Metric]) -> list[str]:
+    rows = [
+        [m.data, m.name, _number(m.int8), _number(m.float32), "" if m.gate is None else f"{_sign(m)} {m.gate:g}"]
+        for m in metrics
+    ]
+    return _table(["data", "metric", "int8", "float", "bar"], rows)
+
+
+def _events(results: Results) -> list[str]:
+    events = results.events
+    missed = [[name, str(total - count), str(total)] for name, count, total in events.missed]
+    blamed = [[name, str(count)] for name, count in events.blamed] or [["none", "0"]]
+    return [
+        *_table(["fault (test)", "detected", "injected"], missed),
+        *_table(["false alerts (test) during", "alerts"], blamed),
+    ]
+
+
+def _naive_table(manifest: Manifest, metrics: Sequence[Metric]) -> list[str]:
+    names = list(manifest.naive[0].metrics) if manifest.naive else []
+    mine = {metric.name: metric.int8 for metric in metrics}
+    rows = [[naive.name, *(_number(naive.metrics[name]) for name in names)] for naive in manifest.naive]
+    rows.append(["**this model**", *(_number(mine.get(name)) for name in names)])
+    return _table(["rule (test)", *names], rows)
+
+
+def _curves(fitted: Fitted) -> list[str]:
+    """Return average precision by epoch of each validation set."""
+    names = [name for name in fitted.curves if name != "loss"]
+    epochs = range(len(fitted.curves["loss"]))
+    rows = [
+        [str(epoch + 1), f"{fitted.curves['loss'][epoch]:.4f}", *(f"{fitted.curves[n][epoch]:.4f}" for n in names)]
+        for epoch in epochs
+    ]
+    return _table(["epoch", "loss", *(f"average precision, {name}" for name in names)], rows)
+
+
+def _seeds(manifest: Manifest, part: str) -> str:
+    seeds = manifest.training.seeds.get(part, manifest.training.seeds.get("validation", ()))
+    return f"{seeds[0]} … {seeds[-1]}" if seeds else ""
+
+
+def _sign(metric: Metric) -> str:
+    return "≥" if metric.better == "higher" else "≤"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return [*lines, ""]

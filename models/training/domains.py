@@ -1,0 +1,174 @@
+"""The recipes of the four domains that come with edgefleet."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contract.domains import AGRICULTURE, INDUSTRIAL, RETAIL, TRAFFIC, Domain
+from gateway.inference.manifest import Window
+from models.training.dataset import fault_labels, future_labels
+from models.training.network import Net
+from models.training.recipes import DAY_S, HOUR_S, NaiveRule, Recipe
+from simulator import agriculture, industrial, retail, traffic
+from simulator.worlds import World
+
+MINUTE_S: Final = 60.0
+
+
+def _each(domain: Domain, *statistics: str) -> tuple[str, ...]:
+    """Return the names of statistics of every channel."""
+    return tuple(f"{channel}_{statistic}" for channel in domain.channel_names for statistic in statistics)
+
+
+def _aftermaths(world: World) -> dict[str, float]:
+    return {event.label: event.aftermath_s for event in world.events}
+
+
+_HOUR: Final = ("hour_sin", "hour_cos")
+
+AGRICULTURE_RECIPE: Final = Recipe(
+    world=lambda: agriculture.WORLD,
+    rule="disease",
+    severity="critical",
+    meaning="A score of 1 says that the animal is ill: respiratory disease, mastitis or lameness.",
+    version="1.0.0",
+    window=Window(
+        length_s=HOUR_S,
+        hop_s=10.0 * MINUTE_S,
+        period_s=AGRICULTURE.period_s,
+        lateness_s=2.0 * AGRICULTURE.period_s,
+        min_coverage=0.5,
+        calibration_s=6.0 * HOUR_S,
+        horizons_s=(6.0 * HOUR_S, DAY_S),
+    ),
+    features=(
+        *_each(AGRICULTURE, "mean", "std", "mean_6h", "std_6h", "delta_24h", "cal_z", "life_z"),
+        *_HOUR,
+    ),
+    labeller=lambda world: fault_labels(2.0 * HOUR_S, _aftermaths(world)),
+    label_words="an hour within a disease, from two hours after its onset on",
+    life_s=30.0 * HOUR_S,
+    shown_s=(DAY_S, HOUR_S),
+    devices=12,
+    fleets={"train": 32, "validation": 16, "test": 16},
+    dwell_hops=(0, 2, 4, 6),
+    cooldown_s=2.0 * HOUR_S,
+    naive=(NaiveRule(name="body temperature alone", feature="body_temperature_c_mean"),),
+)
+
+INDUSTRIAL_RECIPE: Final = Recipe(
+    world=lambda: industrial.WORLD,
+    rule="anomaly",
+    severity="warning",
+    meaning=(
+        "A score of 1 says that the pump skid runs neither as it did when it was calibrated "
+        "nor as another set-point would make it run."
+    ),
+    version="1.0.0",
+    window=Window(
+        length_s=60.0,
+        hop_s=10.0,
+        period_s=INDUSTRIAL.period_s,
+        lateness_s=2.0 * INDUSTRIAL.period_s,
+        min_coverage=0.5,
+        calibration_s=400.0,
+        horizons_s=(600.0,),
+        monitor=True,
+    ),
+    features=(
+        *_each(INDUSTRIAL, "cal_z", "cal_zstd"),
+        "temperature_c_slope",
+        "temperature_c_delta_10min",
+        "thermocouple_c_slope",
+        "flow_l_min_delta_10min",
+        "t2",
+        "q",
+    ),
+    labeller=lambda world: fault_labels(60.0, _aftermaths(world)),
+    label_words="a minute within a fault, from one minute after its onset on",
+    life_s=1.5 * HOUR_S,
+    shown_s=(HOUR_S, MINUTE_S),
+    devices=12,
+    fleets={"train": 16, "validation": 12, "test": 12},
+    dwell_hops=(0, 1, 3, 6),
+    cooldown_s=60.0,
+    naive=(NaiveRule(name="T²", feature="t2"), NaiveRule(name="Q", feature="q")),
+)
+
+RETAIL_RECIPE: Final = Recipe(
+    world=lambda: retail.WORLD,
+    rule="stock_out",
+    severity="warning",
+    meaning="A score of 1 says that the shelf is empty or will be within three hours.",
+    version="1.0.0",
+    window=Window(
+        length_s=HOUR_S,
+        hop_s=10.0 * MINUTE_S,
+        period_s=RETAIL.period_s,
+        lateness_s=2.0 * RETAIL.period_s,
+        min_coverage=0.5,
+        horizons_s=(3.0 * HOUR_S, DAY_S),
+    ),
+    features=(
+        *("stock_fraction_" + name for name in ("last", "mean", "min", "max", "range", "slope", "std", "q10", "q90")),
+        *("stock_fraction_" + name for name in ("mean_3h", "min_3h", "max_3h", "delta_3h", "delta_24h", "life_mean")),
+        *("sales_per_min_" + name for name in ("mean", "std", "mean_3h", "mean_24h", "life_z")),
+        *("footfall_per_min_" + name for name in ("mean", "std", "mean_3h", "mean_24h", "life_z")),
+        "discount_fraction_last",
+        *_HOUR,
+        "minute_of_day_sin",
+        "minute_of_day_cos",
+    ),
+    labeller=lambda _: future_labels("stock_fraction", below=0.05, within_s=3.0 * HOUR_S, unsure_below=0.15),
+    label_words="an hour after which the shelf is (nearly) empty within three hours, or is so already",
+    life_s=30.0 * HOUR_S,
+    shown_s=(DAY_S, HOUR_S),
+    devices=12,
+    fleets={"train": 32, "validation": 16, "test": 16},
+    dwell_hops=(0, 1, 2, 3),
+    cooldown_s=2.0 * HOUR_S,
+    naive=(NaiveRule(name="stock now", feature="stock_fraction_last", sign=-1.0),),
+)
+
+TRAFFIC_RECIPE: Final = Recipe(
+    world=lambda: traffic.WORLD,
+    rule="congestion",
+    severity="warning",
+    meaning="A score of 1 says that speed is below 64 km/h or will be within 15 minutes.",
+    version="1.0.0",
+    window=Window(
+        length_s=30.0 * MINUTE_S,
+        hop_s=5.0 * MINUTE_S,
+        period_s=TRAFFIC.period_s,
+        lateness_s=2.0 * TRAFFIC.period_s,
+        min_coverage=0.5,
+        horizons_s=(2.0 * HOUR_S, DAY_S),
+    ),
+    features=(
+        *_each(TRAFFIC, "last", "mean", "std", "min", "max", "slope", "delta_2h"),
+        "speed_km_h_q10",
+        "occupancy_pct_q90",
+        "speed_km_h_max_24h",
+        "speed_km_h_life_z",
+        *_HOUR,
+    ),
+    labeller=lambda _: future_labels("speed_km_h", below=64.0, within_s=15.0 * MINUTE_S, unsure_below=70.0),
+    label_words="a half hour after which speed falls below 64 km/h within 15 minutes, or is below already",
+    life_s=26.0 * HOUR_S,
+    shown_s=(DAY_S, HOUR_S),
+    devices=12,
+    fleets={"train": 32, "validation": 16, "test": 16},
+    dwell_hops=(0, 1, 2),
+    cooldown_s=0.5 * HOUR_S,
+    naive=(NaiveRule(name="persistence", feature="speed_km_h_last", sign=-1.0),),
+)
+
+RECIPES: Final = {
+    "agriculture": AGRICULTURE_RECIPE,
+    "industrial": INDUSTRIAL_RECIPE,
+    "retail": RETAIL_RECIPE,
+    "traffic": TRAFFIC_RECIPE,
+}
+"""Recipes by domain."""
+
+__all__ = ["RECIPES", "Net"]

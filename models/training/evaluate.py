@@ -1,0 +1,37 @@
+"""A shelf as it stands, measured again on fleets that it never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from gateway.inference.manifest import FLOAT_MODEL
+from gateway.inference.shelf import Shelf
+from models.training.dataset import Rows
+from models.training.measure import Model, Results, measure
+from models.training.network import Fitted
+from models.training.quantised import Scaling
+from models.training.recipes import Recipe
+from models.training.train import fleet_rows
+
+
+def evaluate(shelf: Shelf, recipe: Recipe, report: Callable[[str, float], None]) -> Results:
+    """Simulate a recipe's test fleets and measure a shelf on them; windows and features are the shelf's own."""
+    stated = shelf.manifest
+    own = replace(recipe, window=stated.window, features=stated.feature_names)
+    fleets = [(part, number) for part in ("validation", "test") for number in range(recipe.fleets[part])]
+    parts: dict[str, list[Rows]] = {"validation": [], "test": []}
+    for done, (part, number) in enumerate(fleets):
+        report(f"simulating {part} fleets", done / len(fleets))
+        parts[part].append(fleet_rows(own, part, number))
+    float_model = (shelf.folder / FLOAT_MODEL).read_bytes()
+    scale = Scaling(
+        mean=np.array([feature.mean for feature in stated.features]),
+        scale=np.array([feature.scale for feature in stated.features]),
+        clip=stated.clip,
+    )
+    fitted = Fitted(float_model=float_model, int8_model=shelf.content, curves={}, epoch=0)
+    model = Model(manifest=stated, fitted=fitted, scale=scale, recipe=own)
+    return measure(model, {"all fleets": parts["validation"]}, parts["test"], None)

@@ -1,0 +1,114 @@
+"""From scores to alerts with the gateway's own judge, and the choice of its thresholds on validation fleets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.messages import Alert, Reason
+from gateway.alerts import Judge, Rule, Windows, sensor_rules
+from gateway.inference.manifest import Judging
+from models.training.dataset import Rows
+from models.training.events import EventScore, Watch, merge, score_events
+from models.training.recipes import Recipe
+
+RAISE_AT: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Scores at which an alert may be raised: the candidates."""
+CLEAR_SHARE: Final = 0.5
+"""``clear_at`` as a share of ``raise_at``: wide enough that a score on the edge does not flap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One way to judge, and what it reaches in each validation set."""
+
+    judging: Judging
+    scores: dict[str, EventScore]
+
+    @property
+    def worst(self) -> float:
+        """Lowest precision or recall of any set."""
+        return min(min(score.precision, score.recall) for score in self.scores.values())
+
+    @property
+    def mean(self) -> float:
+        """Mean of precision and recall over all sets: breaks ties of the worst."""
+        return float(np.mean([(score.precision + score.recall) / 2.0 for score in self.scores.values()]))
+
+
+def candidates(hop_s: float, dwell_hops: Sequence[int], cooldown_s: float) -> list[Judging]:
+    """Return the ways to judge that are tried."""
+    return [
+        Judging(
+            raise_at=raise_at,
+            clear_at=round(raise_at * CLEAR_SHARE, 3),
+            raise_dwell_s=hops * hop_s,
+            clear_dwell_s=2 * hop_s,
+            cooldown_s=cooldown_s,
+        )
+        for raise_at, hops in product(RAISE_AT, dwell_hops)
+    ]
+
+
+def choose(
+    sets: Mapping[str, Sequence[tuple[Rows, NDArray[np.float32]]]], ways: Sequence[Judging], recipe: Recipe
+) -> Candidate:
+    """Return the way to judge whose worst validation set is best."""
+    tried = []
+    results = {name: judged(fleets, ways, recipe) for name, fleets in sets.items()}
+    for place, way in enumerate(ways):
+        tried.append(Candidate(judging=way, scores={name: scores[place] for name, scores in results.items()}))
+    return max(tried, key=lambda one: (round(one.worst, 2), one.mean, -one.judging.raise_dwell_s))
+
+
+def judged(
+    fleets: Sequence[tuple[Rows, NDArray[np.float32]]], ways: Sequence[Judging], recipe: Recipe
+) -> list[EventScore]:
+    """Return the event score of each way to judge over fleets and their scores ``(n,)``."""
+    by_fleet = [_judged_fleet(rows, scores, ways, recipe) for rows, scores in fleets]
+    return [merge([scores[place] for scores in by_fleet]) for place in range(len(ways))]
+
+
+def _judged_fleet(rows: Rows, scores: NDArray[np.float32], ways: Sequence[Judging], recipe: Recipe) -> list[EventScore]:
+    domain = rows.recording.domain.name
+    rules = [rule(f"way_{place}", domain, way) for place, way in enumerate(ways)]
+    recording, window = rows.recording, recipe.window
+    alerts = alerts_of(rows, scores, rules, window.length_s)
+    watch = Watch(
+        slack_s=window.length_s + window.lateness_s,
+        until_s=recording.end_s - recipe.margin_s,
+        device_days=recording.device_days,
+    )
+    return [score_events(alerts, recording.truths, watch, rule=one.name) for one in rules]
+
+
+def rule(name: str, domain: str, way: Judging) -> Rule:
+    """Return the judge's rule for one way to judge."""
+    return Rule(name=name, domain=domain, kind="model", severity="warning", **way.model_dump())
+
+
+def alerts_of(rows: Rows, scores: NDArray[np.float32], rules: Sequence[Rule], window_s: float) -> list[Alert]:
+    """Return the transitions that the gateway would report; all rules judge the same scores ``(n,)``."""
+    domain = rows.recording.domain
+    judge = Judge(domain.name, [*rules, *sensor_rules(domain, window_s=window_s)])
+    shown = np.where(rows.scored, scores, np.float32(np.nan)).astype(np.float32)
+    alerts: list[Alert] = []
+    start = 0
+    for length, faults in zip(rows.runs, rows.faults, strict=True):
+        part = slice(start, start + length)
+        windows = Windows(
+            rows.device[part], rows.end_s[part], rows.trigger_s[part], rows.covered[part], rows.warming[part]
+        )
+        by_rule = {one.name: shown[part] for one in rules}
+        alerts += judge.judge(windows, by_rule, faults, rows.recording.devices, _no_words)
+        start += length
+    return alerts
+
+
+def _no_words(_window: int, _rule: str) -> tuple[str, tuple[Reason, ...]]:
+    return "", ()
