@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.domains import Domain
-from contract.messages import Alert, Reason
+from contract.messages import Alert, DeviceState, Reason
 from contract.points import COVERAGE, MODEL_VERSION, SCORE, STATISTICS, FieldValue, Point, nanoseconds, summary
 from contract.topics import DeviceId
 from gateway import alerts, reasons
@@ -108,6 +108,7 @@ class Pipeline:
             devices = self._intake.devices(name)
             domain.process(taken.columns.get(name), taken.refusals.get(name), devices, outputs)
             domain.silence(self._intake.listening_s, self._intake.heard_s(name), devices, outputs)
+            domain.settle(devices, outputs, everything=not batch.messages)
         return outputs
 
     def flush(self) -> Outputs:
@@ -177,6 +178,10 @@ class DomainPipeline:
             self.judge,
         )
         self.statistics = Statistics()
+        self._unsettled: set[int] = set()
+        """Devices with samples or accounts that the outputs do not show yet."""
+        self._resting: set[int] = set()
+        """Devices that fell quiet in this batch."""
         model_names = () if plan.model is None else plan.model.scorer.feature_names
         stored = [f"{channel}_{name}" for channel in plan.domain.channel_names for name in STORED_STATISTICS]
         names = tuple(dict.fromkeys((*stored, *STORED_TIME, *model_names)))
@@ -187,14 +192,13 @@ class DomainPipeline:
         self, columns: Columns | None, refusals: Refusals | None, devices: Sequence[DeviceId], outputs: Outputs
     ) -> None:
         """Take samples and append what they give."""
-        touched: set[int] = set()
         if refusals is not None:
             self._ledger.refuse(refusals)
-            touched.update(refusals.device.tolist())
+            self._unsettled.update(refusals.device.tolist())
         if columns is not None:
             self._take(columns)
-            touched |= self._drain(devices, outputs)
-        outputs.ledger += self._ledger.lines(sorted(touched), devices)
+            self._unsettled.update(np.unique(columns.device).tolist())
+            outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
 
     def flush(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window that holds a sample."""
@@ -205,12 +209,15 @@ class DomainPipeline:
     def state(self, change: StateChange, now_s: float) -> None:
         """Enter what a device's state topic said, at the intake's ``listening_s``."""
         self._silence.state(change.index, change.state, now_s)
+        if change.state is not DeviceState.ONLINE:
+            self._resting.add(change.index)
 
     def silence(
         self, now_s: float, heard_s: NDArray[np.float64], devices: Sequence[DeviceId], outputs: Outputs
     ) -> None:
         """Judge which devices are silent by the intake's ``listening_s``; in event time that is behind their newest."""
         for change in self._silence.check(now_s, heard_s):
+            self._resting.add(change.index)
             newest_s = float(self._ledger.last_s(np.array([change.index]))[0])
             outputs.alerts += self._count_alerts(
                 self.judge.silence(
@@ -222,26 +229,40 @@ class DomainPipeline:
                 )
             )
 
+    def settle(self, devices: Sequence[DeviceId], outputs: Outputs, *, everything: bool) -> None:
+        """Append the open samples and accounts of devices that rest; of all that changed, when nothing arrives at all.
+
+        So the stores hold every sample soon after a device falls quiet, though its last window may close much later.
+        """
+        due = self._unsettled if everything else self._unsettled & self._resting
+        self._resting.clear()
+        if due:
+            indices = sorted(due)
+            outputs.readings += block_readings(self._windows.open_blocks(np.array(indices, np.int64)), devices)
+            outputs.ledger += self._ledger.lines(indices, devices)
+            self._unsettled = self._unsettled - due
+
     def dump(self) -> bytes:
         """Return the state."""
-        return msgspec.msgpack.encode((self.statistics, [room.dump() for room in self._rooms]))
+        return msgspec.msgpack.encode((self.statistics, sorted(self._unsettled), [room.dump() for room in self._rooms]))
 
     def load(self, state: bytes) -> None:
         """Take over a state that :meth:`dump` returned."""
-        self.statistics, states = msgspec.msgpack.decode(state, type=tuple[Statistics, list[bytes]])
+        self.statistics, self._unsettled, states = msgspec.msgpack.decode(
+            state, type=tuple[Statistics, set[int], list[bytes]]
+        )
         for room, part in zip(self._rooms, states, strict=True):
             room.load(part)
 
     def _take(self, columns: Columns) -> None:
-        """Enter samples in the ledger; put those that are new in their windows."""
+        """Enter samples in the ledger and put them in their windows; one that comes again finds its slot held."""
         self._count(samples=len(columns.ts))
         new = self._ledger.take(columns)
-        device = columns.device[new]
-        added = self._windows.add(device, columns.ts[new], columns.values[new])
+        added = self._windows.add(columns.device, columns.ts, columns.values, ~new)
         if added.late.any():
-            self._ledger.late(device[added.late])
+            self._ledger.late(columns.device[added.late & new])
         if added.duplicate.any():
-            self._ledger.repeated(device[added.duplicate])
+            self._ledger.repeated(columns.device[added.duplicate & new])
 
     def _drain(self, devices: Sequence[DeviceId], outputs: Outputs) -> set[int]:
         """Append what the windows gave; return the devices on which something closed."""

@@ -30,11 +30,13 @@ def limits(settings: Settings) -> IntakeLimits:
         max_devices=settings.limits.max_devices,
         max_messages_per_s=settings.limits.max_messages_per_s,
         max_future_s=settings.limits.max_future_s,
+        max_pause_s=max(15.0, 3 * settings.queues.tick_s),
     )
 
 
 def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: Calendar) -> Plan:
     model = None
+    domain = domain if here.period_s is None else replace(domain, period_s=here.period_s)
     window = _window_here(default_window(domain) if shelf is None else shelf.manifest.window.spec, here)
     rules = sensor_rules(domain, window_s=window.length_s)
     if shelf is not None:

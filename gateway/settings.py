@@ -106,7 +106,7 @@ class LimitSettings(_Section):
     max_devices: int = Field(10_000, ge=1, le=1_000_000)
     """Most devices; messages of further ones are quarantined."""
     max_messages_per_s: float = Field(100.0, gt=0)
-    """Most messages a second of one device, averaged over ten seconds; the rest is quarantined."""
+    """Most messages a second of one device, averaged over ten minutes; the rest is quarantined."""
     max_future_s: float = Field(300.0, ge=0)
     """How far a device's clock may be ahead of the gateway's, seconds; later samples are quarantined."""
 
@@ -136,7 +136,9 @@ class InfluxSettings(_Section):
     org: str = "edgefleet"
     """Organisation."""
     bucket: str = "edgefleet"
-    """Bucket for points and alerts."""
+    """Bucket for points."""
+    alerts_bucket: str | None = None
+    """Bucket for alerts, which are worth keeping longer. Default: the same one."""
     token: SecretStr | None = None
     """Token that may write the bucket; better ``token_file``, or ``${VAR}`` from the environment."""
     token_file: Path | None = None

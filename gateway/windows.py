@@ -92,17 +92,19 @@ class Windows:
         """Memory that one device takes."""
         return self._table.bytes_per_device + self._aggregates.bytes_per_device
 
-    def add(self, device: Integers, ts: Doubles, values: Singles) -> Added:
+    def add(self, device: Integers, ts: Doubles, values: Singles, repeated: Flags | None = None) -> Added:
         """Take ``n`` samples in order of arrival.
 
         :param device: row number of each one's device, shape ``(n,)``; any small number that stays the device's own
         :param ts: time of measurement, Unix seconds, shape ``(n,)``
         :param values: shape ``(n, channels)``, NaN where missing
+        :param repeated: which were taken before, shape ``(n,)``: one that is late is held already, and not stray
         """
+        repeated = np.zeros(len(ts), np.bool_) if repeated is None else repeated
         masks = np.zeros((3, len(ts)), np.bool_)
         for start in range(0, len(ts), _CHUNK):
             part = slice(start, start + _CHUNK)
-            self._add(device[part], ts[part], np.asarray(values[part], np.float32), masks[:, part])
+            self._add(device[part], ts[part], np.asarray(values[part], np.float32), repeated[part], masks[:, part])
         return Added(*masks)
 
     def close(self) -> list[Frames]:
@@ -112,6 +114,12 @@ class Windows:
     def blocks(self) -> list[Blocks]:
         """Drain the raw samples of the hops that closed since the last call."""
         return _drain(self._blocks)
+
+    def open_blocks(self, devices: Integers) -> Blocks:
+        """Return the raw samples in the open hops of devices, shape ``(d,)``; a hop comes again when it closes."""
+        index = self._table["opened"][devices][:, None] + np.arange(self._open_hops)
+        values = self._table["values"][devices, self._window :]
+        return self._block(devices, index, values, self._table["times"][devices])
 
     def strays(self) -> list[Strays]:
         """Drain the samples that no window and no block holds."""
@@ -147,7 +155,7 @@ class Windows:
         self._aggregates.load(loaded)
         self._table.load(loaded)
 
-    def _add(self, device: Integers, ts: Doubles, values: Singles, masks: NDArray[np.bool_]) -> None:
+    def _add(self, device: Integers, ts: Doubles, values: Singles, repeated: Flags, masks: NDArray[np.bool_]) -> None:
         order = np.argsort(device, kind="stable")
         self._table.grow(int(device[order[-1]]) + 1)
         self._aggregates.grow(len(self._table))
@@ -156,14 +164,15 @@ class Windows:
         groups = self._groups(batch, closing)
         if len(ts) > 1 and any(group.index.size * self._hop > _SLOTS for group in groups):
             half = len(ts) // 2
-            self._add(device[:half], ts[:half], values[:half], masks[:, :half])
-            self._add(device[half:], ts[half:], values[half:], masks[:, half:])
+            self._add(device[:half], ts[:half], values[:half], repeated[:half], masks[:, :half])
+            self._add(device[half:], ts[half:], values[half:], repeated[half:], masks[:, half:])
             return
         fresh = batch.devices[self._table["opened"][batch.devices] == NEW]
         self._table["opened"][fresh] = batch.opened[np.searchsorted(batch.devices, fresh)]
         found = np.zeros((3, len(ts)), np.bool_)
         found[1] = batch.late
-        self._keep_strays(batch.device[batch.late], batch.ts[batch.late], batch.values[batch.late])
+        stray = batch.late & ~repeated[order]
+        self._keep_strays(batch.device[stray], batch.ts[stray], batch.values[stray])
         self._fill_open(batch, np.flatnonzero(~batch.late & ~closing[batch.owner]), found)
         for group in groups:
             self._close_group(batch, group, found)
@@ -268,7 +277,9 @@ class Windows:
                     course.at(chosen),
                 )
             )
-        self._emit(devices, closed, values[:, inner], times[:, :slots])
+        block = self._block(devices, closed, values[:, inner], times[:, :slots])
+        if len(block.times):
+            self._blocks.append(block)
         self._table["values"][devices] = values[:, slots:]
         self._table["times"][devices] = times[:, slots:]
         self._table["opened"][devices] = index[:, -self._open_hops]
@@ -279,14 +290,14 @@ class Windows:
         shape = (len(values), hops, self._window, self._channels)
         return as_strided(values[:, self._hop :], shape, (line, slot * self._hop, slot, channel), writeable=False)
 
-    def _emit(self, devices: Integers, closed: Integers, values: Singles, times: Doubles) -> None:
+    def _block(self, devices: Integers, hops: Integers, values: Singles, times: Doubles) -> Blocks:
+        """Return the samples of some hops of devices; hops without any are left out."""
         held = ~np.isnan(times)
-        count = held.reshape(*closed.shape, self._hop).sum(axis=2)
+        count = held.reshape(*hops.shape, self._hop).sum(axis=2)
         line, hop = np.nonzero(count)
-        if len(line):
-            offset = np.concatenate([[0], np.cumsum(count[line, hop])])
-            start_s = np.asarray(closed[line, hop] * self._spec.hop_s, np.float64)
-            self._blocks.append(Blocks(devices[line], start_s, offset, times[held], values[held]))
+        offset = np.concatenate([[0], np.cumsum(count[line, hop])])
+        start_s = np.asarray(hops[line, hop] * self._spec.hop_s, np.float64)
+        return Blocks(devices[line], start_s, offset, times[held], values[held])
 
 
 def _drain(items: list[T]) -> list[T]:

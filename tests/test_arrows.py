@@ -25,7 +25,22 @@ ALLOWED = {
 """What each room may import of ours; ``a.b`` allows the module ``a.b`` and what is below it."""
 
 CONTRACT_LIBRARIES = {"msgspec"}
-PURE = ("pipeline", "intake", "ledger", "windows", "features", "sensors", "alerts", "reasons")
+PURE = (
+    *(
+        "pipeline",
+        "intake",
+        "lane",
+        "ledger",
+        "counts",
+        "windows",
+        "frames",
+        "arrivals",
+        "slots",
+        "aggregates",
+        "horizons",
+    ),
+    *("features", "calendars", "circular", "summaries", "sensors", "silence", "alerts", "reasons"),
+)
 CLOCKS_AND_IO = {"time", "asyncio", "socket", "sqlite3", "threading", "subprocess", "os", "pathlib", "random"}
 
 

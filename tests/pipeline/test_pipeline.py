@@ -48,6 +48,37 @@ def test_every_sample_is_stored_once_as_it_was_sent() -> None:
     assert values[0, flow] == np.float32(32.0)
 
 
+def test_redelivery_stores_nothing_twice() -> None:
+    """What the broker sends again after a crash changes no row, even when its window closed long ago."""
+    messages = minutes(3)
+    once, again = run(messages, size=50), run([*messages, *messages], size=50)
+    assert again.readings == once.readings
+    assert again.points == once.points
+    assert (again.ledger[0].stored, again.ledger[0].duplicate) == (180, 180)
+
+
+def test_late_sample_is_stored_under_its_own_time() -> None:
+    messages = minutes(3)
+    whole = run([*messages[:20], *messages[21:], messages[20]], size=1)
+    (late,) = (block for block in whole.readings if block.late)
+    assert np.frombuffer(late.times, "<f8").tolist() == [START_S + 20]
+    assert (whole.ledger[0].stored, whole.ledger[0].late, whole.ledger[0].lost) == (180, 1, 0)
+
+
+def test_sample_of_an_open_window_is_stored_when_nothing_more_arrives() -> None:
+    """A tick, or the device's goodbye, brings what waits for its window into the stores; closing changes nothing."""
+    through = pipeline()
+    part = through.process(Batch(1, START_S, minutes(0.1)))
+    assert not part.readings
+    idle = through.process(Batch(2, START_S + 5, ()))
+    assert [block.count for block in idle.readings] == [6]
+    assert [line.stored for line in idle.ledger] == [6]
+    assert not through.process(Batch(3, START_S + 10, ())).readings
+    through.process(Batch(4, START_S + 11, [reading(6)]))
+    goodbye = through.process(Batch(5, START_S + 12, [(state(PUMP), b"stopped")]))
+    assert [(block.start_ns, block.count) for block in goodbye.readings] == [(idle.readings[0].start_ns, 7)]
+
+
 def test_ledger_accounts_for_every_sample() -> None:
     lost = {50, 51, 52, 120}
     messages = [message for second, message in enumerate(minutes(3)) if second not in lost]
