@@ -17,6 +17,7 @@ FieldValue = float | int | str | bool
 
 ALERTS: Final = "alerts"
 GATEWAY: Final = "gateway"
+ACKNOWLEDGEMENTS: Final = "acknowledgements"
 Unit = Literal["hourly", "daily", "monthly"]
 STATISTICS: Final = ("mean", "min", "max", "std", "count")
 """Statistics of a channel in hourly, daily and monthly points."""
@@ -42,6 +43,16 @@ def summary(domain: Domain, unit: Unit) -> str:
 def nanoseconds(seconds: float) -> int:
     """Return Unix seconds as whole nanoseconds, exact to the microsecond."""
     return round(seconds * 1_000_000) * 1_000
+
+
+def acknowledgement_point(alert: Alert, at_s: float, verdict: str) -> Point:
+    """Return the row of the ``acknowledgements`` measurement: somebody answered an alert at ``at_s``, Unix seconds.
+
+    ``verdict`` is what they said, such as ``confirmed`` or ``false_alarm``.
+    """
+    tags = {"site": alert.site, "domain": alert.domain, "device": alert.device, "rule": alert.rule}
+    fields: dict[str, FieldValue] = {"id": alert.id, "verdict": verdict, "delay_s": at_s - alert.onset_s}
+    return Point(ACKNOWLEDGEMENTS, tags, fields, nanoseconds(at_s))
 
 
 def alert_point(alert: Alert) -> Point:

@@ -6,6 +6,7 @@ set -eu
 missing=""
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v influxd >/dev/null || missing="$missing influxdb"
+command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -128,10 +128,10 @@ class RealInflux:
         self._drain.cancel()
         await self._end()
 
-    async def query(self, influxql: str, *, post: bool = False) -> list[dict[str, Any]]:
+    async def query(self, influxql: str, *, post: bool = False, database: str | None = None) -> list[dict[str, Any]]:
         """Return the series that a query gives; times are nanoseconds."""
         call = self._session.post if post else self._session.get
-        parameters = {"db": self.database, "q": influxql, "epoch": "ns"}
+        parameters = {"db": database or self.database, "q": influxql, "epoch": "ns"}
         async with call(f"{self._own}/query", params=parameters) as response:
             (result,) = (await response.json(content_type=None))["results"]
         assert "error" not in result, result["error"]

@@ -25,7 +25,7 @@ from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
 from contract.domains import Domain
-from contract.points import Point, alert_point, nanoseconds
+from contract.points import ALERTS, Point, alert_point, nanoseconds
 from gateway.ports import Outputs, Readings, Refused, StoreUnavailableError
 from gateway.settings import InfluxSettings, secret
 from gateway.stores.line_protocol import encode_point
@@ -57,10 +57,11 @@ class InfluxStore:
         :raises StoreUnavailableError: nothing is lost, try again later
         """
         # in a thread, so that the broker's connection is served meanwhile: 5,000 points take about 0.1 s
-        lines = await asyncio.to_thread(self._lines, batch)
+        by_bucket = await asyncio.to_thread(self._lines, batch)
         refused: list[Refused] = []
-        for start in range(0, len(lines), LINES_A_REQUEST):
-            refused += await self._write(lines[start : start + LINES_A_REQUEST])
+        for bucket, lines in by_bucket.items():
+            for start in range(0, len(lines), LINES_A_REQUEST):
+                refused += await self._write(bucket, lines[start : start + LINES_A_REQUEST])
         return refused
 
     async def close(self) -> None:
@@ -69,8 +70,15 @@ class InfluxStore:
             await self._client.close()  # type: ignore[no-untyped-call]
             self._client = None
 
-    def _lines(self, batch: Sequence[Outputs]) -> Lines:
-        return [(point, line) for point in self._points(batch) if (line := encode_point(point))]
+    def _lines(self, batch: Sequence[Outputs]) -> dict[str, list[tuple[Point, str]]]:
+        """Return lines by bucket, in order."""
+        points = self._settings.bucket
+        alerts = self._settings.alerts_bucket or points
+        lines: dict[str, list[tuple[Point, str]]] = {alerts: [], points: []}
+        for point in self._points(batch):
+            if line := encode_point(point):
+                lines[alerts if point.measurement == ALERTS else points].append((point, line))
+        return lines
 
     def _points(self, batch: Sequence[Outputs]) -> Iterator[Point]:
         for outputs in batch:
@@ -80,22 +88,22 @@ class InfluxStore:
                 for readings in outputs.readings:
                     yield from raw_points(readings, self._domains[readings.domain])
 
-    async def _write(self, lines: Lines) -> list[Refused]:
+    async def _write(self, bucket: str, lines: Lines) -> list[Refused]:
         """Write lines; on a poisoned answer halve them until each poison point stands alone."""
-        answer = await self._post(lines)
+        answer = await self._post(bucket, lines)
         if answer is None:
             return []
         if len(lines) == 1:
             return [Refused(lines[0][0], answer)]
         middle = len(lines) // 2
-        return await self._write(lines[:middle]) + await self._write(lines[middle:])
+        return await self._write(bucket, lines[:middle]) + await self._write(bucket, lines[middle:])
 
-    async def _post(self, lines: Lines) -> str | None:
+    async def _post(self, bucket: str, lines: Lines) -> str | None:
         """Send one request; return the server's words if what it holds is at fault, ``None`` if it is stored."""
         body = "\n".join([line for _, line in lines]).encode(errors="replace")
         settings = self._settings
         try:
-            await self._open().write_api().write(settings.bucket, settings.org, body, WritePrecision.NS)  # type: ignore[arg-type]
+            await self._open().write_api().write(bucket, settings.org, body, WritePrecision.NS)  # type: ignore[arg-type]
         except ApiException as error:
             if error.status in _POISONED:
                 return _words(error)
