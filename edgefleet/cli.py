@@ -298,7 +298,7 @@ def models(context: typer.Context) -> None:
 
     Example: `edgefleet models list`
     """
-    from edgefleet.models_cli import app as shelves
+    from edgefleet.models_cli import models as shelves
 
     shelves(args=context.args, prog_name="edgefleet models")
 

@@ -40,10 +40,13 @@ class LiveTable:
 
     async def run(self) -> None:
         """Draw until cancelled; only the last picture where nobody watches."""
-        with Live(console=self.console, auto_refresh=False) as live:
-            while True:
-                live.update(await asyncio.to_thread(self.draw), refresh=self.console.is_terminal)
-                await asyncio.sleep(EVERY_S)
+        try:
+            with Live(console=self.console, auto_refresh=False) as live:
+                while True:
+                    live.update(await asyncio.to_thread(self.draw), refresh=self.console.is_terminal)
+                    await asyncio.sleep(EVERY_S)
+        finally:
+            self.console.print()
 
     def draw(self) -> Group:
         """Return the present picture."""

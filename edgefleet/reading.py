@@ -61,8 +61,8 @@ def alert_table(rows: Sequence[dict[str, Any]]) -> Table:
 
 def audit_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Return the ledger as a table, with its sums."""
-    table = Table("device", show_footer=True)
-    table.columns[0].footer = f"{len(rows)} devices"
+    table = Table(show_footer=True)
+    table.add_column("device", footer=f"{len(rows)} devices", no_wrap=True)
     for name in COUNTS:
         table.add_column(name, justify="right", footer=f"{sum(row[name] for row in rows):,}")
     table.add_column("missing numbers", footer="")

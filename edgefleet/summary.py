@@ -79,15 +79,12 @@ class Summary:
         return Group(Text(counts), score_table(self.truth))
 
 
-def score_table(scores: Mapping[str, Score]) -> Table:
-    """Return the scores of the domains as a table."""
-    table = Table(title="Injected faults against alerts", title_justify="left")
+def score_table(scores: Mapping[str, Score]) -> Group:
+    """Return the scores of the domains as a table, and what lies behind them in words."""
+    table = Table(title="Injected faults against the models' alerts", title_justify="left")
     table.add_column("domain")
-    for heading in ("faults", "found", "recall", "alerts", "precision", "median delay", "false/device-day", "too late"):
+    for heading in ("faults", "found", "recall", "alerts", "precision", "median delay", "false/device-day"):
         table.add_column(heading, justify="right")
-    table.add_column("false alarms during")
-    table.add_column("missed")
-    table.add_column("device faults", justify="right")
     for domain, score in scores.items():
         table.add_row(
             domain,
@@ -98,12 +95,20 @@ def score_table(scores: Mapping[str, Score]) -> Table:
             _share(score.precision),
             shown(score.median_delay_s),
             _share(score.false_alarms_per_device_day),
-            str(score.undetectable),
-            _tally(score.false_alarms),
-            _tally(score.missed),
-            f"{score.device_faults_noticed}/{score.device_faults}",
         )
-    return table
+    return Group(table, *(Text(f"{domain}: {_remarks(score)}") for domain, score in scores.items()))
+
+
+def _remarks(score: Score) -> str:
+    """Say what the figures leave out."""
+    remarks = [f"{score.device_faults_noticed} of {score.device_faults} device faults noticed by sensor rules"]
+    if score.missed:
+        remarks.append(f"missed {_tally(score.missed)}")
+    if score.false_alarms:
+        remarks.append(f"false alarms during {_tally(score.false_alarms)}")
+    if score.undetectable:
+        remarks.append(f"began too close to the end to count: {score.undetectable}")
+    return "; ".join(remarks)
 
 
 def lost_samples(published: Mapping[DeviceId, int], ledger: Iterable[LedgerLine]) -> int:

@@ -75,11 +75,13 @@ class FleetSettings(_Section):
     """Share of the devices that get harmless events which look like faults."""
     device_faults: float = Field(0.2, ge=0, le=1)
     """Share of the devices whose own hardware fails."""
-    groups: tuple[GroupSettings, ...] = Field(min_length=1)
+    groups: tuple[GroupSettings, ...]
     """Who publishes."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if not self.groups:
+            raise ValueError("groups is empty: name at least one site and domain")
         if self.run_s is None and any(group.speed > 1 for group in self.groups):
             message = "a group has a speed above 1: set run_s, or its clock would overtake the present"
             raise ValueError(message)

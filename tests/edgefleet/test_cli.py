@@ -1,0 +1,167 @@
+"""The command line: help, refusals, exit codes, and what programs read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from contract.messages import Alert
+from contract.truth import Truth, encode_truth
+from edgefleet.cli import app
+from gateway.ports import LedgerLine, Outputs
+from gateway.stores.local import LocalStore
+
+COMMANDS = ("demo", "gateway", "simulate", "replay", "score", "alerts", "audit")
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(app, list(args))
+
+
+@pytest.fixture
+async def state(tmp_path: Path) -> Path:
+    """Return a state folder with one device of 100 samples, an alert of a model and the truth behind it."""
+    store = LocalStore(tmp_path / "store.db")
+    firing = Alert(
+        id="a1",
+        site="s",
+        domain="industrial",
+        device="pump-1",
+        rule="anomaly",
+        severity="critical",
+        state="firing",
+        onset_s=1_700_000_100.0,
+        at_s=1_700_000_100.0,
+        trigger_s=1_700_000_100.0,
+        score=0.97,
+        summary="vibration_1_g [far] above usual",
+        model_version="1.0.0",
+    )
+    ledger = LedgerLine("s", "industrial", "pump-1", 100, 98, 3, 0, 0, 2, ((7, 8),), 1_700_009_000.0)
+    await store.write([Outputs(alerts=[firing], ledger=[ledger])])
+    await store.close()
+    truth = Truth(
+        fault="leak",
+        kind="fault",
+        site="s",
+        domain="industrial",
+        device="pump-1",
+        onset_s=1_700_000_000.0,
+        end_s=1_700_000_600.0,
+    )
+    (tmp_path / "truth.jsonl").write_bytes(encode_truth(truth) + b"\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"edgefleet {command}" in result.output
+
+
+def test_help_of_models_is_the_one_of_its_own_commands() -> None:
+    result = run("models", "--help")
+    assert result.exit_code == 0
+    assert "verify" in result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Numpy, pydantic or aiomqtt would make every help text slow."""
+    check = (
+        "import sys, edgefleet.cli; print([m for m in ('numpy', 'pydantic', 'aiomqtt', 'yaml') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "edgefleet", "--help"], capture_output=True, text=True, check=True)
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+async def test_alerts_are_listed_for_people_and_programs(state: Path) -> None:
+    (alert,) = json.loads(run("alerts", "--state", str(state), "--json").output)
+    assert (alert["id"], alert["state"], alert["device"], alert["score"]) == ("a1", "firing", "pump-1", 0.97)
+    assert "anomaly" in run("alerts", "--state", str(state), "--firing").output
+
+
+async def test_the_audit_shows_what_became_of_every_sample(state: Path) -> None:
+    (row,) = json.loads(run("audit", "--state", str(state), "--json").output)
+    assert (row["published"], row["stored"], row["duplicate"], row["lost"], row["gaps"]) == (100, 98, 3, 2, [[7, 8]])
+    assert "7-8" in run("audit", "--state", str(state)).output
+
+
+async def test_the_score_compares_alerts_with_the_truth(state: Path) -> None:
+    truth = str(state / "truth.jsonl")
+    score = json.loads(run("score", "--truth", truth, "--state", str(state), "--json").output)["industrial"]
+    assert (score["faults"], score["detected"], score["precision"], score["recall"]) == (1, 1, 1.0, 1.0)
+    assert score["median_delay_s"] == 100.0
+    assert "industrial" in run("score", "--truth", truth, "--state", str(state)).output
+
+
+@pytest.mark.parametrize("args", [("alerts",), ("audit",), ("score", "--truth", os.devnull)])
+def test_a_folder_without_a_store_fails_and_says_what_to_do(tmp_path: Path, args: tuple[str, ...]) -> None:
+    result = run(*args, "--state", str(tmp_path))
+    assert result.exit_code == 1
+    assert "Point --state at" in result.output
+
+
+def test_truth_that_is_none_fails_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "truth.jsonl"
+    file.write_text("hello\n")
+    result = run("score", "--truth", str(file), "--state", str(tmp_path))
+    assert result.exit_code == 1
+    assert "line 1 is not a truth record" in result.output
+
+
+def test_bad_settings_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    gateway, fleet = tmp_path / "gateway.yaml", tmp_path / "fleet.yaml"
+    gateway.write_text("colour: red\nbroker: {port: 99999}\n")
+    fleet.write_text("seed: -1\n")
+    refused = run("gateway", "-c", str(gateway), "--check")
+    assert refused.exit_code == 2
+    assert "colour" in refused.output
+    assert "broker.port" in refused.output
+    refused = run("simulate", "-c", str(fleet))
+    assert refused.exit_code == 2
+    assert "seed" in refused.output
+
+
+def test_good_settings_are_checked_without_starting(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"state_dir: {tmp_path}\n")
+    assert run("gateway", "-c", str(file), "--check").exit_code == 0
+    shown = run("gateway", "-c", str(file), "--print-effective")
+    assert shown.exit_code == 0
+    assert "keep_alive_s: 30" in shown.output
+
+
+def test_options_of_a_replay_are_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("time,current_a\n1583077446,1\n")
+    base = ("replay", str(file), "--device", "d-1", "--broker", "mqtt://127.0.0.1:1")
+    for args, says in (
+        (("--domain", "sea"), "'sea' is none of"),
+        (("--domain", "industrial", "--site", "My Site"), "'My Site' may not stand in a topic"),
+        (("--domain", "industrial", "--speed", "fast"), "such as 10, or max"),
+        (("--domain", "industrial", "--start", "soon"), "'soon' is not a time"),
+        (("--domain", "industrial", "--period", "soon"), "is not a duration"),
+        (("--domain", "traffic"), "no column is named like a channel of traffic"),
+    ):
+        refused = run(*base, *args)
+        assert refused.exit_code == 2, says
+        assert says in " ".join(refused.output.replace("│", " ").split())
+
+
+def test_a_demo_does_not_mix_with_the_store_of_another_run(tmp_path: Path) -> None:
+    (tmp_path / "store.db").touch()
+    result = run("demo", "--state", str(tmp_path), "--for", "1s")
+    assert result.exit_code == 1
+    assert "another run" in result.output

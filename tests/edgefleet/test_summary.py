@@ -1,0 +1,73 @@
+"""The figures at the end of a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.topics import DeviceId
+from edgefleet.durations import parse_duration, shown
+from edgefleet.summary import Latency, Summary, lost_samples
+from gateway.ports import LedgerLine
+
+A, B = DeviceId("s", "traffic", "a"), DeviceId("s", "traffic", "b")
+
+
+def line(device: DeviceId, *, published: int, stored: int, quarantined: int = 0, lost: int = 0) -> LedgerLine:
+    return LedgerLine(*(device.site, device.domain, device.device, published, stored), 0, 0, quarantined, lost, (), 0.0)
+
+
+def test_nothing_is_lost_when_all_is_stored_or_quarantined() -> None:
+    ledger = [line(A, published=100, stored=98, quarantined=2), line(B, published=50, stored=50)]
+    assert lost_samples({A: 100, B: 50}, ledger) == 0
+
+
+def test_loss_is_seen_by_numbers_by_the_tail_and_by_whole_devices() -> None:
+    assert lost_samples({A: 100}, [line(A, published=100, stored=97, lost=3)]) == 3
+    assert lost_samples({A: 100}, [line(A, published=95, stored=95)]) == 5
+    assert lost_samples({A: 100, B: 50}, [line(A, published=100, stored=100)]) == 50
+
+
+def test_a_retry_that_the_broker_never_confirmed_is_no_loss() -> None:
+    """The gateway may know of a sample whose acknowledgement got lost on its way back."""
+    assert lost_samples({A: 99}, [line(A, published=100, stored=100)]) == 0
+
+
+def test_percentiles_are_of_the_values_that_were_measured() -> None:
+    assert Latency.of([]) == Latency(p50=None, p99=None)
+    assert Latency.of([number / 1000 for number in range(1, 101)]) == Latency(p50=50.0, p99=99.0)
+    assert Latency.of([0.25]) == Latency(p50=250.0, p99=250.0)
+
+
+def test_the_names_that_programs_read_stay_as_they_are() -> None:
+    summary = Summary(
+        published=1,
+        stored=1,
+        lost=0,
+        quarantined=0,
+        windows=0,
+        inferences=0,
+        alerts=0,
+        truth={},
+        latency_ms=Latency.of([]),
+    )
+    assert list(summary.as_dict()) == [
+        *("published", "stored", "lost", "quarantined", "windows", "inferences", "alerts", "truth", "latency_ms")
+    ]
+    assert summary.as_dict()["latency_ms"] == {"p50": None, "p99": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90.0), ("60s", 60.0), ("1.5m", 90.0), ("24h", 86400.0), ("7d", 604800.0)]
+)
+def test_durations_are_read_as_people_type_them(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5s", "5 weeks", "s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 60s"):
+        parse_duration(text)
+
+
+def test_durations_are_shown_in_the_unit_that_fits() -> None:
+    assert [shown(s) for s in (None, 45.0, 210.0, 9000.0, 259_200.0)] == ["-", "45 s", "3.5 min", "2.5 h", "3.0 d"]
