@@ -25,7 +25,7 @@ from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
 from contract.domains import Domain
-from contract.points import ALERTS, Point, alert_point, nanoseconds
+from contract.points import ACKNOWLEDGEMENTS, ALERTS, Point, alert_point, nanoseconds
 from gateway.ports import Outputs, Readings, Refused, StoreUnavailableError
 from gateway.settings import InfluxSettings, secret
 from gateway.stores.line_protocol import encode_point
@@ -33,6 +33,8 @@ from gateway.stores.line_protocol import encode_point
 LINES_A_REQUEST: Final = 5000
 _POISONED: Final = {400, 413, 422}
 _REASON_CHARACTERS: Final = 500
+_OF_ALERTS: Final = {ALERTS, ACKNOWLEDGEMENTS}
+"""Measurements of the alerts' bucket."""
 
 Lines = Sequence[tuple[Point, str]]
 
@@ -77,7 +79,7 @@ class InfluxStore:
         lines: dict[str, list[tuple[Point, str]]] = {alerts: [], points: []}
         for point in self._points(batch):
             if line := encode_point(point):
-                lines[alerts if point.measurement == ALERTS else points].append((point, line))
+                lines[alerts if point.measurement in _OF_ALERTS else points].append((point, line))
         return lines
 
     def _points(self, batch: Sequence[Outputs]) -> Iterator[Point]:

@@ -1,0 +1,118 @@
+"""Every query of every panel, variable, annotation and alert rule, run against a real InfluxDB, returns data."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from grafana import build
+from tests.grafana.filled import BUCKETS, filled_influx
+from tests.grafana.macros import Range, expanded, unescaped
+from tests.influx import RealInflux, needs_influxd
+
+pytestmark = [needs_influxd, pytest.mark.asyncio(loop_scope="module")]
+
+BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((build.HERE / "dashboards").glob("*.json"))}
+RULES = [
+    rule
+    for group in yaml.safe_load((build.HERE / "provisioning/alerting/rules.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+class Store:
+    """The filled database, and the time at which it was."""
+
+    def __init__(self, influx: RealInflux, now_s: float) -> None:
+        self._influx = influx
+        self.day = Range(from_s=now_s - 86400.0, to_s=now_s)
+
+    async def run(self, target: dict[str, Any], time_range: Range, variables: dict[str, list[str]]) -> list[Any]:
+        """Return every value, less times and nulls, that a query gives."""
+        text = expanded(target["query"], time_range, variables, interval="5m")
+        series = await self._influx.query(text, database=BUCKETS[target["datasource"]["uid"]])
+        return [value for each in series for row in each["values"] for value in row[1:] if value is not None]
+
+    async def variables(self, board: dict[str, Any]) -> dict[str, list[str]]:
+        """Return the values of a dashboard's variables, each with those before it at "All"."""
+        found: dict[str, list[str]] = {}
+        for variable in board["templating"].get("list", []):
+            target = {"query": variable["query"]["query"], "datasource": variable["datasource"]}
+            found[variable["name"]] = (await self.run(target, self.day, found)) or []
+            assert found[variable["name"]], f"variable {variable['name']} has no values"
+        return found
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
+    """Fill one InfluxDB for all tests of this file."""
+    now_s = time.time()
+    async with filled_influx(tmp_path_factory.mktemp("influx"), now_s) as influx:
+        yield Store(influx, now_s)
+
+
+def targets(board: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every query of a dashboard with where it stands."""
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            yield f"{panel['title']} {target['refId']}", target
+    for annotation in board.get("annotations", {}).get("list", []):
+        yield "annotation", {**annotation["target"], "datasource": annotation["datasource"]}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+async def test_every_query_of_a_dashboard_returns_data(store: Store, name: str) -> None:
+    board = BOARDS[name]
+    variables = await store.variables(board)
+    empty = [where for where, target in targets(board) if not await store.run(target, store.day, variables)]
+    assert empty == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["uid"])
+async def test_query_of_an_alert_rule_returns_one_number_a_series(store: Store, rule: dict[str, Any]) -> None:
+    query, *expressions = rule["data"]
+    look_back_s = query["relativeTimeRange"]["from"]
+    time_range = Range(from_s=store.day.to_s - max(look_back_s, 7200), to_s=store.day.to_s)
+    target = {**query["model"], "query": unescaped(query["model"]["query"])}
+    values = await store.run(target, time_range, {})
+    assert values
+    assert all(isinstance(value, int | float) for value in values)
+    assert [each["datasourceUid"] for each in expressions] == ["__expr__", "__expr__"]
+
+
+async def test_open_alerts_are_those_that_fire(store: Store) -> None:
+    """The table of open alerts holds the firing device of each rule, and not the resolved one."""
+    board = BOARDS["edgefleet-alerts"]
+    variables = await store.variables(board)
+    (target,) = [target for where, target in targets(board) if where.startswith("Open alerts, oldest first")]
+    text = expanded(target["query"], store.day, variables)
+    series = await store._influx.query(text, database=BUCKETS["edgefleet-alerts"])
+    firing = {(each["tags"]["domain"], each["tags"]["rule"]): each for each in series}
+    assert len(firing) == len(series) == 4 * 5, "four domains, five rules, one device each"
+    assert all(each["tags"]["device"].endswith("-01") for each in series)
+    silent = firing["retail", "silent"]
+    row = dict(zip(silent["columns"], silent["values"][0], strict=True))
+    assert row["reason"] == 'silent: "why", in words'
+
+
+async def test_mean_times_are_those_of_the_alerts(store: Store) -> None:
+    board = BOARDS["edgefleet-alerts"]
+    variables = await store.variables(board)
+    by_title = dict(targets(board))
+    assert await store.run(by_title["Mean time to acknowledge A"], store.day, variables) == [90.0]
+    assert await store.run(by_title["Mean time to clear A"], store.day, variables) == [pytest.approx(180.0)]
+
+
+async def test_fleet_counts_every_device_once(store: Store) -> None:
+    """Two devices of each domain are online; of each two, one is silent and one alerts."""
+    by_title = dict(targets(BOARDS["edgefleet-fleet"]))
+    for ref in "ABCD":
+        assert await store.run(by_title[f"Devices online {ref}"], store.day, {}) == [2]
+    assert await store.run(by_title["Devices silent A"], store.day, {}) == [1, 1, 1, 1]
+    assert await store.run(by_title["Devices alerting A"], store.day, {}) == [1, 1, 1, 1]
