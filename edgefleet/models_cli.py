@@ -215,7 +215,10 @@ def _load(folder: Path, domain: str) -> Shelf:
 def _load_all(folder: Path) -> list[Shelf]:
     from gateway.inference.shelf import load_all
 
-    return list(load_all(folder))
+    loaded = list(load_all(folder))
+    if not loaded:
+        _refuse(f"{folder}: holds no shelf. Point --models at a folder of shelves, or build them with train.")
+    return loaded
 
 
 @contextmanager

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.inference.flatbuffer import MAX_BYTES
+from gateway.inference.muting import muted
 
 ALIGNMENT_BYTES: Final = 16
 """TFLite Micro aligns every buffer of its arena to this."""
@@ -46,7 +43,7 @@ def arena_bytes(content: bytes) -> int:
     :raises MicroMissingError: the interpreter is not installed
     :raises RuntimeError: the model runs in no arena of ``16 * MAX_BYTES``; says why
     """
-    with _muted() as complaints:
+    with muted() as complaints:
         low, high = 0, 16 * MAX_BYTES
         if not _runs(content, high):
             raise RuntimeError(complaints() or "TFLite Micro refuses the model")
@@ -70,21 +67,3 @@ def _interpreter(content: bytes, size_bytes: int) -> Any:
     except ImportError as error:
         raise MicroMissingError from error
     return runtime.Interpreter.from_bytes(content, arena_size=size_bytes)
-
-
-@contextmanager
-def _muted() -> Iterator[Any]:
-    """Keep what the C++ side writes to standard error out of the terminal; yields a function that returns it."""
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-
-        def written() -> str:
-            file.seek(0)
-            return file.read().decode(errors="replace").strip()
-
-        try:
-            yield written
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

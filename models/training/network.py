@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.inference.muting import muted
 from models.training.metrics import average_precision
 
 Floats = NDArray[np.float32]
@@ -96,9 +97,10 @@ def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
 
 def _tensorflow(seed: int) -> Any:
     """Import TensorFlow, one thread and the same numbers every time."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its kernels differ from processor to processor
-    import tensorflow as tf  # noqa: PLC0415  # seconds to import, an extra, wanted only when training
+    with muted():  # it greets with its compiler flags
+        import tensorflow as tf  # noqa: PLC0415  # seconds to import, an extra, wanted only when training
 
     with contextlib.suppress(RuntimeError):  # already running: then the settings already stand
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -145,6 +147,6 @@ def _convert(tf: Any, model: Any, rows: Floats) -> tuple[bytes, bytes]:
 def _quiet() -> Iterator[None]:
     """Keep the converter's reports out of the terminal."""
     logging.getLogger("absl").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), muted():
         warnings.simplefilter("ignore")
         yield
