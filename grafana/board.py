@@ -158,12 +158,8 @@ class AlertAnnotation(AnnotationQuery):  # type: ignore[misc]
 
     def __init__(self, where: Sequence[str] = ()) -> None:
         """Take further conditions on the alerts."""
-        super().__init__(
-            name="Alerts", enable=True, icon_color=FIRING.colour, datasource=source(ALERTS), hide=False
-        )
-        self._query = select(
-            '"summary", "device", "rule", "severity"', points.ALERTS, where=('"state" = 1', *where)
-        )
+        super().__init__(name="Alerts", enable=True, icon_color=FIRING.colour, datasource=source(ALERTS), hide=False)
+        self._query = select('"summary", "device", "rule", "severity"', points.ALERTS, where=('"state" = 1', *where))
 
     def build(self) -> AlertAnnotation:
         """Return itself: it is its own builder."""

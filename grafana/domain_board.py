@@ -193,9 +193,7 @@ def _distance(domain: Domain, channel: Channel) -> Any:
 
 
 def _hourly(domain: Domain, channel: Channel) -> Any:
-    query = select(
-        f'mean("{channel.name}_mean")', points.summary(domain, "hourly"), where=HERE, by=DEVICE, every="1h"
-    )
+    query = select(f'mean("{channel.name}_mean")', points.summary(domain, "hourly"), where=HERE, by=DEVICE, every="1h")
     dress = Dress(
         title=f"{channel.description}, hourly",
         description=f"Hourly mean of {channel.name}, {channel.unit}; kept longer than the windows.",

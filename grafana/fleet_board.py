@@ -42,9 +42,7 @@ def _online() -> Any:
             width=8,
             height=6,
             no_value="none yet",
-            targets=[
-                Query(query(domain), alias=f"{domain} $tag_site", ref_id=ref) for domain, ref in _each_domain()
-            ],
+            targets=[Query(query(domain), alias=f"{domain} $tag_site", ref_id=ref) for domain, ref in _each_domain()],
         )
     ).thresholds(thresholds((None, RESOLVED.colour)))
 

@@ -34,10 +34,22 @@ class Gauge:
 
 
 GAUGES: Final = (
-    Gauge(title="Messages", unit="mps", what='mean("messages_per_s")', description="Telemetry messages taken a second."),
-    Gauge(title="Samples", unit="ops", what=rate("samples_total"), description="Samples stored a second: a message may hold many."),
+    Gauge(
+        title="Messages", unit="mps", what='mean("messages_per_s")', description="Telemetry messages taken a second."
+    ),
+    Gauge(
+        title="Samples",
+        unit="ops",
+        what=rate("samples_total"),
+        description="Samples stored a second: a message may hold many.",
+    ),
     Gauge(title="Windows", unit="ops", what=rate("windows_total"), description="Windows that closed a second."),
-    Gauge(title="Inferences", unit="ops", what=rate("inferences_total"), description="Windows that a model scored a second."),
+    Gauge(
+        title="Inferences",
+        unit="ops",
+        what=rate("inferences_total"),
+        description="Windows that a model scored a second.",
+    ),
     Gauge(
         title="Lag: age of the oldest undelivered entry",
         unit="s",

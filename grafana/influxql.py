@@ -86,14 +86,14 @@ def select(
     :param every: length of the time buckets; none gives one value a series
     """
     buckets = [f"time({every})"] if every else []
-    text = f'SELECT {what} FROM "{measurement}" WHERE {" AND ".join((time, *where))}{_group(buckets, by)}'
+    text = f'SELECT {what} FROM "{measurement}" WHERE {" AND ".join((time, *where))}{_group(buckets, by)}'  # noqa: S608  # names stand in this room
     return text + (f" fill({fill})" if every else "")
 
 
 def outer(what: str, inner: str, *, where: str = "", by: Sequence[str] = ()) -> str:
     """Return a SELECT over the result of another."""
     condition = f" WHERE {where}" if where else ""
-    return f"SELECT {what} FROM ({inner}){condition}{_group([], by)}"
+    return f"SELECT {what} FROM ({inner}){condition}{_group([], by)}"  # noqa: S608  # names stand in this room
 
 
 def tag_values(measurement: str, key: str, where: str = "") -> str:

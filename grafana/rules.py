@@ -1,8 +1,8 @@
 """Alert rules, from the same rules that the gateway judges by.
 
 A model's rule looks at its score, with the shelf's levels: it fires at ``raise_at`` for ``raise_dwell_s`` and recovers
-below ``clear_at``. A sensor rule looks at the gateway's own judgement, whose dwell is behind it already. Two rules watch
-the gateway itself, since a gateway that is gone reports nothing.
+below ``clear_at``. A sensor rule looks at the gateway's own judgement, whose dwell is behind it already. Two rules
+watch the gateway itself, since a gateway that is gone reports nothing.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class AlertRule:
 
     @staticmethod
     def _newest() -> dict[str, Any]:
-        return _expression("B", {"type": "reduce", "expression": "A", "reducer": "last", "settings": {"mode": "dropNN"}})
+        return _expression(
+            "B", {"type": "reduce", "expression": "A", "reducer": "last", "settings": {"mode": "dropNN"}}
+        )
 
     def _threshold(self) -> dict[str, Any]:
         condition = {
@@ -162,7 +164,7 @@ def _gone() -> AlertRule:
         for_s=2 * EVALUATE_EVERY_S,
         severity="critical",
         summary="The gateway reports nothing",
-        description="No report for five minutes: it is down, or cannot reach InfluxDB. Devices' data waits at the broker.",
+        description="No report for five minutes: it is down, or cannot reach InfluxDB. Data waits at the broker.",
         no_data="Alerting",
         dashboard="edgefleet-gateway",
     )

@@ -1,4 +1,4 @@
-"""A real InfluxDB that holds what the product writes: simulated plants through the pipeline, and alerts of every rule."""
+"""A real InfluxDB that holds what the product writes: simulated plants through the pipeline, alerts of every rule."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class HeightScorer:
     """Scores how high the first channel stands in its range: enough to have scores of every size."""
 
     def __init__(self, channel: str, high: float) -> None:
+        """Take a channel and its largest value."""
         self.feature_names = (f"{channel}_mean",)
         self.inference_s = 0.0
         self._high = high
@@ -55,7 +56,7 @@ class HeightScorer:
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores 0…1."""
         self.inference_s += 1e-6 * len(features)
-        return np.clip(features[:, 0] / self._high, 0.0, 1.0)
+        return np.clip(features[:, 0] / np.float32(self._high), 0.0, 1.0).astype(np.float32)
 
 
 def scored(plan: Plan) -> Plan:

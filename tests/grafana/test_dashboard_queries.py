@@ -30,6 +30,7 @@ class Store:
     """The filled database, and the time at which it was."""
 
     def __init__(self, influx: RealInflux, now_s: float) -> None:
+        """Take a filled database."""
         self._influx = influx
         self.day = Range(from_s=now_s - 86400.0, to_s=now_s)
 
