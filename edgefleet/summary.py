@@ -80,10 +80,10 @@ class Summary:
 
 
 def score_table(scores: Mapping[str, Score]) -> Group:
-    """Return the scores of the domains as a table, and what lies behind them in words."""
+    """Return the scores of the domains as a table (median delay; false alarms a device and day), and what they omit."""
     table = Table(title="Injected faults against the models' alerts", title_justify="left")
     table.add_column("domain")
-    for heading in ("faults", "found", "recall", "alerts", "precision", "median delay", "false/device-day"):
+    for heading in ("faults", "found", "recall", "alerts", "precision", "delay", "false/day"):
         table.add_column(heading, justify="right")
     for domain, score in scores.items():
         table.add_row(

@@ -1,8 +1,8 @@
 """Which event meets which device, and when: drawn from the world's table, so that no two meet on one device.
 
-About half of the devices get faults; of the others, every second one gets look-alikes and the rest stays clean.
-Weather hits a whole site once, whatever else goes on there. Some of the devices without faults get a device fault. The
-first fault of some devices falls into the live part, so that somebody who watches sees alerts arise.
+About half of the devices get faults, and a few more get their first one about the beginning of the live part, so that
+somebody who watches sees alerts arise. Half as many get look-alikes, the rest stays clean. Weather hits a whole site
+once, whatever else goes on there. Some of the devices without faults get a device fault.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Shares:
     """How many devices meet what, 0 … 1."""
 
     faults: float = 0.5
-    """Devices with faults that a model must find."""
+    """Devices with faults that a model must find; where somebody watches, a quarter as many again have theirs then."""
     look_alikes: float = 0.25
     """Devices with harmless events that look like faults."""
     device_faults: float = 0.2
@@ -98,8 +98,11 @@ class Draw:
         broken = order[::-1][: math.ceil(shares.device_faults * len(order))]
         self._hardware(broken, first_device_fault)
         watched = self._span.end_s > self._span.live_s
-        self._fill(order[:faulty], "fault", live=max(1, faulty // 4) if watched else 0)
-        self._fill(order[faulty : faulty + alike], "look_alike", live=0)
+        live = max(1, faulty // 4) if faulty and watched else 0
+        if live:
+            self._fill(order[faulty : faulty + live], "fault", live=True)
+        self._fill(order[:faulty], "fault", live=False)
+        self._fill(order[faulty + live : faulty + live + alike], "look_alike", live=False)
         self._events.truths.sort(key=lambda truth: (truth.onset_s, truth.device))
         return self._events
 
@@ -112,14 +115,14 @@ class Draw:
                 if slot is not None:
                     self._inject(event, self._names, slot)
 
-    def _fill(self, names: Sequence[str], kind: Kind, live: int) -> None:
+    def _fill(self, names: Sequence[str], kind: Kind, *, live: bool) -> None:
         """Give each device one event after another until its time is over, the kinds in turn."""
         types = [event for event in self._world.events if event.kind == kind and not event.whole_site]
         if not types:
             return
         turn = cycle([types[i] for i in self._rng.permutation(len(types))])
-        for number, name in enumerate(names):
-            for event, slot in self._sequence(name, turn, live=number < live):
+        for name in names:
+            for event, slot in self._sequence(name, turn, live=live):
                 self._inject(event, (name,), slot)
 
     def _sequence(self, name: str, turn: Iterator[EventType], *, live: bool) -> Iterator[tuple[EventType, _Slot]]:

@@ -24,6 +24,8 @@ from simulator.sessions import SessionOf
 BURST: Final = 60
 """Most samples of one message: a payload of about 10 kB."""
 
+LAST_S: Final = 5.0
+"""Longest wait at the end for the broker's acknowledgements."""
 AT_ONCE: Final = Pace(device_s=0.0, wall_s=0.0, speed=math.inf)
 """Everything is due."""
 
@@ -57,6 +59,7 @@ class Publisher:
         self._sessions = {device: session_of(device) for line in lines for device in line.devices}
         self._samples: Counter[DeviceId] = Counter()
         self._messages = self._sent = 0
+        self._sending: set[asyncio.Task[None]] = set()
 
     def statistics(self) -> Published:
         """Return what was acknowledged so far."""
@@ -75,10 +78,19 @@ class Publisher:
         # history says only that a dead device measured nothing; the broker would speak up now, out of its time
         while line.next_s < until_s:
             await self._clock.sleep_until(pace.due_s(line.next_s))
-            await self._send(line, pace.reached_s(self._clock.now_s()), until_s, watched=watched)
+            sending = asyncio.create_task(
+                self._send(line, pace.reached_s(self._clock.now_s()), until_s, watched=watched)
+            )
+            self._sending.add(sending)
+            sending.add_done_callback(self._sending.discard)
+            await asyncio.shield(sending)  # who cancels us leaves it to close() to count what is on its way
 
     async def close(self) -> None:
-        """Say ``stopped`` for every device and leave."""
+        """Wait for what is on its way, but not for ever; say ``stopped`` for every device and leave."""
+        if self._sending:
+            _, late = await asyncio.wait(self._sending, timeout=LAST_S)
+            for sending in late:
+                sending.cancel()
         await asyncio.gather(*(session.close() for session in self._sessions.values()))
 
     async def _send(self, line: Line, reached_s: float, until_s: float, *, watched: bool) -> None:

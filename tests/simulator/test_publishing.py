@@ -74,12 +74,14 @@ class FakeSession:
     taken: list[tuple[float, list[dict[str, float]]]] = field(default_factory=list)
     dropped: list[float] = field(default_factory=list)
     closed: bool = False
+    began: asyncio.Event = field(default_factory=asyncio.Event)
     slow_s: float = 0.0
 
     async def publish(self, payload: bytes) -> None:
         """Take a message, as slowly as told."""
         content = msgspec.json.decode(payload)
         self.taken.append((self.clock.now_s(), content if isinstance(content, list) else [content]))
+        self.began.set()
         await self.clock.sleep_until(self.clock.now_s() + self.slow_s)
 
     def drop(self) -> None:
@@ -189,6 +191,21 @@ async def test_a_repeated_sample_is_published_once_but_sent_twice() -> None:
     statistics = publisher.statistics()
     assert (statistics.samples, statistics.sent, statistics.messages) == (60, 120, 2)
     assert max(len(samples) for _, samples in session.taken) == BURST
+
+
+async def test_what_is_on_its_way_when_publishing_is_cancelled_is_still_counted() -> None:
+    """The broker has it, so it is published, whoever waits for it."""
+    clock = FakeClock()
+    session = FakeSession(clock, slow_s=5.0)
+    publisher = Publisher([line := Counting()], lambda _: session, clock)
+    running = asyncio.create_task(publisher.run(line, AT_ONCE, 60.0))
+    await session.began.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert publisher.statistics().samples == 0
+    await clock.run(asyncio.create_task(publisher.close()))
+    assert publisher.statistics().samples == 60
+    assert session.closed
 
 
 async def test_a_whole_fleet_publishes_history_then_reaches_the_present(world: World) -> None:
