@@ -40,6 +40,11 @@ def summary(domain: Domain, unit: Unit) -> str:
     return f"{domain.name}_{unit}"
 
 
+def thinned(domain: str) -> str:
+    """Return the measurement of a domain's raw readings where only minimum, mean and maximum a bucket are left."""
+    return f"{domain}_thinned"
+
+
 def nanoseconds(seconds: float) -> int:
     """Return Unix seconds as whole nanoseconds, exact to the microsecond."""
     return round(seconds * 1_000_000) * 1_000

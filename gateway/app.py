@@ -1,118 +1,43 @@
 """The wiring: the life of a reading, left to right.
 
     broker ─▶ ingest ─▶ journal ─▶ [received] ─▶ process ─▶ outbox ─▶ deliver ─▶ stores
-                ack ◀──────┘                     the pipeline
+                ack ◀──────┘                     the pipeline           upkeep: limits, age
 
 Queues carry batches, in order. ``received`` is bounded: when it is full, ingest waits, nothing is acknowledged, and the
-broker holds the backlog. The outbox is bounded by the disk. A bad message is data and ends in quarantine; a stage that
-fails ends them all, and the supervisor starts the gateway again: state is a pure function of the journal.
+broker holds the backlog. The outbox is bounded by its limit; what goes when it is reached is entered in the ledger. A
+bad message is data and ends in quarantine; a full disk is waited out; a stage that fails ends them all, and the
+supervisor starts the gateway again: state is a pure function of the journal.
 """
 
 from __future__ import annotations
 
 import asyncio
-from asyncio import Event, Queue, Task, TaskGroup
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from asyncio import Event, Task, TaskGroup
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final
 
 import structlog
 
-from contract import codec, topics
 from gateway.backoff import Backoff
-from gateway.health import Reporter, health_point
+from gateway.flow import Ask, Clock, Flow, Parts
 from gateway.pipeline import Pipeline
-from gateway.ports import (
-    Batch,
-    Broker,
-    Journal,
-    Keeper,
-    Lane,
-    Message,
-    Outbox,
-    Outputs,
-    StorageFullError,
-    Store,
-    StoreUnavailableError,
-)
-from gateway.settings import Settings
+from gateway.ports import Batch, Journal, Lane, Message, Outbox, StorageFullError, Store, StoreUnavailableError
+from gateway.upkeep import report, upkeep
+
+__all__ = ["Clock", "Flow", "Parts", "recover", "run"]
 
 log = structlog.get_logger(__name__)
 
-LANES: Final[tuple[Lane, ...]] = ("alerts", "bulk")
+LANES: Final[tuple[tuple[Lane, ...], ...]] = (("alerts",), ("features", "raw"))
+"""Lanes in order of delivery; those that stand together go in one write."""
 ENTRIES_A_WRITE: Final = 256
-"""Outbox entries that one write to a store takes; bounds the memory of a backlog."""
+"""Outbox entries of a lane that one write to a store takes; bounds the memory of a backlog."""
+MESSAGES_GATHERED: Final = 20_000
+"""Messages that wait for a commit at most, where a loss window is declared; bounds their memory."""
 DRAIN_S: Final = 10.0
 """How long a stopping gateway waits for its stores, seconds; what they have not taken then is kept in the outbox."""
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """The two clocks: one that people read, one that never steps."""
-
-    wall_s: Callable[[], float]
-    """Unix seconds; may step."""
-    monotonic_s: Callable[[], float]
-    """Seconds since some moment; never steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the wiring connects."""
-
-    broker: Broker
-    journal: Journal
-    outbox: Outbox
-    local: Keeper
-    """The store that is always there; it also keeps what the others refuse."""
-    stores: Sequence[Store]
-    """The other stores."""
-    pipeline: Pipeline
-    reporter: Reporter
-    settings: Settings
-    clock: Clock
-
-
-class Flow:
-    """What the stages share while they run: a worker thread for each blocking port, and who waits for whom."""
-
-    def __init__(self, parts: Parts) -> None:
-        """Start with nothing under way."""
-        self.received: Queue[Batch | None] = Queue(parts.settings.queues.batches)
-        """Journaled batches to be processed; ``None`` ends the flow. When full, ingest waits."""
-        self.filled = {store.name: Event() for store in (parts.local, *parts.stores)}
-        """By store: something was appended to the outbox since it last looked."""
-        self.closing = Event()
-        """No more outputs will come: deliver what is there once, then end."""
-        self._journal_thread = ThreadPoolExecutor(1, "journal")
-        self._outbox_thread = ThreadPoolExecutor(1, "outbox")
-
-    async def in_journal(self, call: Callable[[], T]) -> T:
-        """Run a call on the journal's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._journal_thread, call)
-
-    async def in_outbox(self, call: Callable[[], T]) -> T:
-        """Run a call on the outbox's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._outbox_thread, call)
-
-    def wake(self) -> None:
-        """Tell every deliverer to look into the outbox."""
-        for event in self.filled.values():
-            event.set()
-
-    async def pause(self, delay_s: float) -> None:
-        """Wait, but not longer than until the flow closes."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.closing.wait(), delay_s)
-
-    def end(self) -> None:
-        """Let the worker threads go."""
-        self._journal_thread.shutdown()
-        self._outbox_thread.shutdown()
 
 
 async def run(parts: Parts, stop: Event) -> None:
@@ -121,16 +46,17 @@ async def run(parts: Parts, stop: Event) -> None:
     After ``stop`` nothing more is taken from the broker; what is journaled is processed, a snapshot is kept, and what
     the stores take at once is delivered. The rest is in the outbox for the next start.
     """
-    recover(parts.pipeline, parts.journal, parts.outbox)
+    await asyncio.to_thread(recover, parts.pipeline, parts.journal, parts.outbox)
     flow = Flow(parts)
     try:
-        async with TaskGroup() as stages:
+        async with parts.broker, TaskGroup() as stages:
             delivering = [
                 stages.create_task(deliver(parts, flow, store), name=f"deliver to {store.name}")
                 for store in (parts.local, *parts.stores)
             ]
             stages.create_task(process(parts, flow), name="process")
             stages.create_task(report(parts, flow), name="report")
+            stages.create_task(upkeep(parts, flow), name="upkeep")
             taking = stages.create_task(ingest(parts, flow), name="ingest")  # last: all takers are up
             stages.create_task(shut_down(stop, taking, flow, delivering), name="shut down")
     finally:
@@ -138,17 +64,26 @@ async def run(parts: Parts, stop: Event) -> None:
 
 
 def recover(pipeline: Pipeline, journal: Journal, outbox: Outbox) -> None:
-    """Bring the pipeline to where the journal is: the newest snapshot, then every batch after it."""
-    position = 0
+    """Bring the pipeline to where the journal is: the newest snapshot, then every batch after it.
+
+    Then keep the state anew, so that a gateway that keeps crashing does not replay more each time.
+    """
+    position = snapshot_position = 0
     snapshot = journal.load_snapshot()
     if snapshot is not None:
         position, state = snapshot
+        snapshot_position = position
         pipeline.load(state)
     replayed = 0
     for batch in journal.read(position):
-        outbox.append(batch.position, pipeline.process(batch))
+        position = batch.position
+        outbox.append(position, pipeline.process(batch))
         replayed += 1
-    log.info("recovered", snapshot=position, batches_replayed=replayed)
+    log.info("recovered", snapshot=snapshot_position, batches_replayed=replayed)
+    if replayed:
+        with suppress(StorageFullError):  # later, then
+            outbox.flush()
+            journal.save_snapshot(position, pipeline.dump())
 
 
 async def ingest(parts: Parts, flow: Flow) -> None:
@@ -163,43 +98,74 @@ async def ingest(parts: Parts, flow: Flow) -> None:
                 if broker.connected:  # without a broker nobody is heard, and silence proves nothing
                     await flow.received.put(await journal(parts, flow, ()))
                 continue
+            interval_s = parts.thrift.adjust()
+            if interval_s:
+                delivery.acknowledge()
+                await gather(parts, flow, delivery.messages, interval_s)
+                continue
             batch = await journal(parts, flow, delivery.messages)
             delivery.acknowledge()
             await flow.received.put(batch)
+    except StorageFullError as error:
+        log.warning("stopped without room", error=str(error))  # what was not acknowledged comes again
     finally:
-        await flow.received.put(None)
+        await flow.received.put(Ask.END)
+
+
+async def gather(parts: Parts, flow: Flow, first: Sequence[Message], interval_s: float) -> None:
+    """Take and acknowledge messages for a while, then journal them together: only within a declared loss window."""
+    messages = list(first)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval_s):
+                while len(messages) < MESSAGES_GATHERED:
+                    delivery = await parts.broker.receive()
+                    delivery.acknowledge()
+                    messages += delivery.messages
+    finally:
+        await flow.received.put(await journal(parts, flow, messages))
 
 
 async def journal(parts: Parts, flow: Flow, messages: Sequence[Message]) -> Batch:
     """Make messages durable. While the disk is full nothing is acknowledged, and the broker holds the backlog."""
-    backoff = Backoff()
-    while True:
-        received_s = parts.clock.wall_s()
+
+    async def append() -> Batch:
         try:
-            return await flow.in_journal(lambda: parts.journal.append(received_s, messages))  # noqa: B023  # awaited here
-        except StorageFullError as error:
-            delay_s = backoff.next_s()
-            log.error("journal full, nothing is acknowledged", error=str(error), retry_in_s=round(delay_s, 1))  # noqa: TRY400  # a state, not a fault of the program
-            await flow.pause(delay_s)
+            return await flow.in_journal(partial(parts.journal.append, parts.clock.wall_s(), messages))
+        except StorageFullError:
+            flow.ask(Ask.SNAPSHOT)  # with which the journal forgets what came before
+            raise
+
+    return await flow.when_room("journal", append)
 
 
 async def process(parts: Parts, flow: Flow) -> None:
     """Turn batches into outputs and keep these; now and then keep the state, so that a restart replays little."""
     position = saved = 0
-    saved_s = parts.clock.monotonic_s()
-    while (batch := await flow.received.get()) is not None:
-        position = batch.position
-        outputs = parts.pipeline.process(batch)
-        await flow.in_outbox(lambda: parts.outbox.append(position, outputs))  # noqa: B023  # awaited here
-        if outputs:
-            flow.wake()
-        if parts.clock.monotonic_s() - saved_s >= parts.settings.journal.snapshot_every_s:
+    now_s, every_s = parts.clock.monotonic_s, parts.settings.journal.snapshot_every_s
+    saved_s = now_s()
+    try:
+        while (given := await flow.received.get()) is not Ask.END:
+            if isinstance(given, Batch):
+                outputs = parts.pipeline.process(given)
+                append = partial(parts.outbox.append, given.position, outputs)
+                await flow.when_room("outbox", partial(flow.in_outbox, append))
+                position = given.position
+                if outputs:
+                    flow.wake()
+            due = given is Ask.SNAPSHOT or now_s() - saved_s >= every_s
+            if due and position > saved:
+                await flow.when_room("snapshot", partial(keep_state, parts, flow, position))
+                saved, saved_s = position, now_s()
+        if position > saved:
             await keep_state(parts, flow, position)
-            saved, saved_s = position, parts.clock.monotonic_s()
-    if position > saved:
-        await keep_state(parts, flow, position)
-    flow.closing.set()
-    flow.wake()
+    except StorageFullError as error:
+        log.warning("stopped without room", error=str(error))  # the journal gives the same outputs again
+        while await flow.received.get() is not Ask.END:
+            pass
+    finally:
+        flow.closing.set()
+        flow.wake()
 
 
 async def keep_state(parts: Parts, flow: Flow, position: int) -> None:
@@ -218,14 +184,17 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
         closing = flow.closing.is_set()  # before looking: what was appended earlier is seen
         try:
             delivered = await deliver_once(parts, flow, store)
-        except StoreUnavailableError as error:
+        except (StoreUnavailableError, StorageFullError) as error:
             if closing:
                 return
-            delay_s = backoff.next_s(error.retry_after_s)
+            delay_s = backoff.next_s(getattr(error, "retry_after_s", None))
+            flow.away[store.name] = str(error)
             log.warning("store unavailable", store=store.name, error=str(error), retry_in_s=round(delay_s, 1))
             await flow.pause(delay_s)
             continue
         backoff.reset()
+        if flow.away.pop(store.name, None) is not None:
+            log.info("store available again", store=store.name)
         if not delivered:
             if closing:
                 return
@@ -233,44 +202,29 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
 
 
 async def deliver_once(parts: Parts, flow: Flow, store: Store) -> bool:
-    """Write one load of the first lane that has any; return whether there was one."""
+    """Write one load of the first lanes that have any; return whether there was one."""
     outbox = parts.outbox
-    for lane in LANES:
-        entries = await flow.in_outbox(lambda: outbox.pending(store.name, lane, ENTRIES_A_WRITE))  # noqa: B023  # awaited here
-        if entries:
-            refused = await store.write([entry.outputs for entry in entries])
+    for lanes in LANES:
+        entries = {
+            lane: await flow.in_outbox(partial(outbox.pending, store.name, lane, ENTRIES_A_WRITE)) for lane in lanes
+        }
+        load = [entry.outputs for of_lane in entries.values() for entry in of_lane]
+        if load:
+            refused = await store.write(load)
             if refused:
                 log.warning("points refused", store=store.name, count=len(refused), reason=refused[0].reason)
                 await parts.local.write_refused(store.name, refused)
-            await flow.in_outbox(lambda: outbox.done(store.name, lane, entries[-1].id))  # noqa: B023  # awaited here
+            for lane, of_lane in entries.items():
+                if of_lane:
+                    await flow.in_outbox(partial(outbox.done, store.name, lane, of_lane[-1].id))
             return True
     return False
-
-
-async def report(parts: Parts, flow: Flow) -> None:
-    """Say now and then how the gateway is, and once more at the end: to the stores that answer, and on its topic.
-
-    A report that cannot be placed is dropped: it is about now.
-    """
-    settings = parts.settings
-    while True:
-        closing = flow.closing.is_set()
-        health = parts.reporter.report(batches_waiting=flow.received.qsize(), outbox=parts.outbox.load())
-        outputs = Outputs(points=[health_point(settings.gateway, health)])
-        for store in (parts.local, *parts.stores):
-            with suppress(StoreUnavailableError):
-                await store.write([outputs])
-        if parts.broker.connected and not closing:
-            topic = topics.gateway(settings.gateway, "health")
-            await parts.broker.publish(topic, codec.encode_health(health), retain=True)
-        if closing:
-            return
-        await flow.pause(settings.health_every_s)
 
 
 async def shut_down(stop: Event, taking: Task[None], flow: Flow, delivering: Sequence[Task[None]]) -> None:
     """When asked to stop: take no more, let everything journaled pass, and give the stores a moment."""
     await stop.wait()
+    flow.stopping.set()
     taking.cancel()
     await flow.closing.wait()
     _, waiting = await asyncio.wait(delivering, timeout=DRAIN_S)

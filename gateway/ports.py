@@ -21,8 +21,8 @@ from contract.points import Point
 Message = tuple[str, bytes]
 """Topic and payload as they came from the broker. A bare tuple: one is made for every message."""
 
-Lane = Literal["alerts", "bulk"]
-"""Outbox lanes, in order of delivery: alerts overtake everything else."""
+Lane = Literal["alerts", "features", "raw"]
+"""Outbox lanes, in order of delivery, and of what is kept longest: alerts, points, and last readings and accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,31 @@ class LedgerLine(msgspec.Struct, frozen=True, array_like=True):
     """Newest measurement time, Unix seconds."""
 
 
+class Reduction(msgspec.Struct, frozen=True, array_like=True):
+    """What was given up of one device, because a limit of bytes or age was reached. Key in a store: ``number``."""
+
+    number: int
+    """Given by the outbox, or by the store itself below 0."""
+    at_s: float
+    """Wall clock of the gateway, Unix seconds."""
+    what: Literal["thinned", "dropped"]
+    """``thinned``: readings became minimum, mean and maximum a bucket."""
+    lane: Lane
+    stores: tuple[str, ...]
+    """Stores that had not taken it."""
+    reason: str
+    site: str
+    domain: str
+    device: str
+    samples: int
+    """Raw samples that went."""
+    points: int
+    alerts: int
+    first_s: float
+    """Event time of the oldest, Unix seconds."""
+    last_s: float
+
+
 class Outputs(msgspec.Struct, array_like=True):
     """What one batch gave. Every part is idempotent: writing it twice changes nothing."""
 
@@ -100,10 +125,11 @@ class Outputs(msgspec.Struct, array_like=True):
     readings: list[Readings] = []
     quarantined: list[Quarantined] = []
     ledger: list[LedgerLine] = []
+    reductions: list[Reduction] = []
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to deliver."""
-        return bool(self.alerts or self.points or self.readings or self.quarantined or self.ledger)
+        return bool(self.alerts or self.points or self.readings or self.quarantined or self.ledger or self.reductions)
 
 
 class Delivery(Protocol):
@@ -199,7 +225,16 @@ class Outbox(Protocol):
         """Move a store's cursor past an entry; entries that every store has passed are deleted."""
 
     def load(self) -> OutboxLoad:
-        """Return how much waits, over both lanes; touches no disk."""
+        """Return how much waits, over all lanes; touches no disk."""
+
+    def relieve(self, max_bytes: int, max_age_s: float) -> bool:
+        """Give up the least of what is over a limit, alerts last, and note what went; tell whether anything did."""
+
+    def reductions(self, limit: int) -> list[Reduction]:
+        """Return the oldest notes of what was given up that are not settled yet."""
+
+    def settle(self, number: int) -> None:
+        """Forget the notes up to a number: a store has entered them in its ledger."""
 
     def close(self) -> None:
         """Release the file."""
@@ -243,8 +278,38 @@ class Store(Protocol):
         """Release what is open."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Ages and size beyond which the local store deletes rows."""
+
+    readings_s: float
+    points_s: float
+    alerts_s: float
+    quarantine_s: float
+    max_bytes: int | None = None
+    """Size that the rows may take in the file; beyond it the oldest readings go, then the oldest points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """Rows that were deleted."""
+
+    readings: int
+    points: int
+    alerts: int
+    quarantined: int
+    for_room: int
+    """How many of the readings and points had not reached their age: the store was too large."""
+
+
 class Keeper(Store, Protocol):
     """The local store: besides taking outputs, it keeps what the other stores refuse."""
+
+    async def prune(self, now_s: float, keep: Keep) -> Pruned:
+        """Delete what is older than it need be, and the oldest beyond the limit of bytes.
+
+        :raises StoreUnavailableError: try again later
+        """
 
     async def write_refused(self, store: str, refused: Sequence[Refused]) -> None:
         """Keep points that a store will never take, with its words.

@@ -9,7 +9,9 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, ExitStack, suppress
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 import uvloop
@@ -19,22 +21,33 @@ from contract.domains import DOMAINS
 from contract.messages import DeviceState
 from gateway import plans as planning
 from gateway.app import Clock, Parts, run
-from gateway.health import Reporter
+from gateway.backoff import Backoff
+from gateway.flow import LONGEST_WAIT_FOR_ROOM_S
+from gateway.health import Reporter, written_bytes
 from gateway.inference.shelf import Shelf, load_all
 from gateway.journal.sqlite import SqliteJournal
 from gateway.mqtt import Announcement, Session, SessionSettings
 from gateway.outbox.sqlite import SqliteOutbox
 from gateway.pipeline import Pipeline
-from gateway.ports import Lane, Store
-from gateway.settings import BrokerSettings, LogSettings, Settings, secret, shelves_folder
+from gateway.ports import Lane, StorageFullError, Store
+from gateway.settings import (
+    BrokerSettings,
+    InfluxSettings,
+    JournalSettings,
+    LogSettings,
+    Settings,
+    secret,
+    shelves_folder,
+)
 from gateway.stores.alert_topic import AlertTopicStore
-from gateway.stores.influx import InfluxStore
-from gateway.stores.local import LocalStore
+from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
+from gateway.thrift import Thrift
+from gateway.upkeep import MEGABYTE
 
 log = structlog.get_logger(__name__)
 
-BOTH: tuple[Lane, ...] = ("alerts", "bulk")
+STORE_FILE: Final = "store.db"
 
 
 def serve(settings: Settings) -> None:
@@ -55,28 +68,23 @@ async def _serve(settings: Settings, shelves: Sequence[Shelf]) -> None:
     plans = planning.plans(settings, shelves)
     scorers = [plan.model.scorer for plan in plans if plan.model is not None]
     pipeline = Pipeline(plans, planning.limits(settings))
+    clock = Clock(wall_s=time.time, monotonic_s=time.monotonic)
     async with AsyncExitStack() as opened:
         broker = Session(session_settings(settings), ssl_context=ssl_context(settings.broker))
-        journal = opened.enter_context(
-            closing(SqliteJournal(settings.state_dir / "journal.db", synchronous=settings.journal.synchronous))
-        )
-        store_file = settings.state_dir / "store.db"
-        local = LocalStore(store_file)
-        opened.push_async_callback(local.close)
-        stores: list[Store] = [AlertTopicStore(broker, LocalReader(store_file).open_alerts())]
-        lanes: dict[str, tuple[Lane, ...]] = {local.name: BOTH, stores[0].name: ("alerts",)}
+        files = await open_files(settings, stop)
+        if files is None:
+            return
+        opened.push_async_callback(files.close)
+        stores: list[Store] = [AlertTopicStore(broker, LocalReader(settings.state_dir / STORE_FILE).open_alerts())]
         if settings.influx is not None:
-            influx = InfluxStore(settings.influx, DOMAINS)
+            influx = _influx(settings.influx)
             opened.push_async_callback(influx.close)
             stores.append(influx)
-            lanes[influx.name] = BOTH
-        outbox = opened.enter_context(closing(SqliteOutbox(settings.state_dir / "outbox.db", stores=lanes)))
-        clock = Clock(wall_s=time.time, monotonic_s=time.monotonic)
         parts = Parts(
             broker=broker,
-            journal=journal,
-            outbox=outbox,
-            local=local,
+            journal=files.journal,
+            outbox=files.outbox,
+            local=files.local,
             stores=stores,
             pipeline=pipeline,
             reporter=Reporter(
@@ -84,11 +92,99 @@ async def _serve(settings: Settings, shelves: Sequence[Shelf]) -> None:
             ),
             settings=settings,
             clock=clock,
+            thrift=_thrift(settings.journal, clock),
         )
-        await opened.enter_async_context(broker)
         log.info("gateway started", gateway=settings.gateway, shelves=[shelf.manifest.domain for shelf in shelves])
         await run(parts, stop)
     log.info("gateway stopped", gateway=settings.gateway)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """The state folder, open."""
+
+    journal: SqliteJournal
+    outbox: SqliteOutbox
+    local: LocalStore
+
+    async def close(self) -> None:
+        """Release all files."""
+        await self.local.close()
+        self.outbox.close()
+        self.journal.close()
+
+
+async def open_files(settings: Settings, stop: asyncio.Event) -> Files | None:
+    """Open the state folder, and say what had to be mended; on a full disk wait for room, ``None`` if stopped."""
+    backoff = Backoff(limit_s=LONGEST_WAIT_FOR_ROOM_S)
+    while True:
+        try:
+            return _open_files(settings)
+        except StorageFullError as error:
+            log.error("no room to start", error=str(error))  # noqa: TRY400  # a state, not a fault of the program
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), backoff.next_s())
+            return None
+
+
+def _open_files(settings: Settings) -> Files:
+    folder, journal, quarantine = settings.state_dir, settings.journal, settings.quarantine
+    with ExitStack() as opened:
+        outbox = SqliteOutbox(folder / "outbox.db", stores=lanes(settings))
+        opened.callback(outbox.close)
+        journaled = SqliteJournal(
+            folder / "journal.db",
+            synchronous=journal.synchronous,
+            after=outbox.position,
+            max_bytes=int(journal.max_mb * MEGABYTE),
+        )
+        opened.callback(journaled.close)
+        local = LocalStore(
+            folder / STORE_FILE,
+            synchronous=journal.synchronous,
+            quarantine=QuarantineLimits(rows=quarantine.max_messages, size_bytes=int(quarantine.max_mb * MEGABYTE)),
+        )
+        opened.pop_all()
+    for salvage in (outbox.salvage, journaled.salvage, local.salvage):
+        if salvage is not None:
+            log.error(
+                "damaged file mended; what is whole was kept",
+                file=str(salvage.path),
+                set_aside=str(salvage.set_aside),
+                reason=salvage.reason,
+                kept=dict(salvage.kept),
+                spoiled=dict(salvage.spoiled),
+            )
+    if losses := journaled.losses():
+        log.error("batches lost to damage; their samples show as gaps in edgefleet audit", positions=losses)
+    return Files(journal=journaled, outbox=outbox, local=local)
+
+
+def lanes(settings: Settings) -> dict[str, tuple[Lane, ...]]:
+    """Return which lanes of the outbox each store takes."""
+    taken: dict[str, tuple[Lane, ...]] = {
+        LocalStore.name: ("alerts", "features", "raw"),
+        AlertTopicStore.name: ("alerts",),
+    }
+    if settings.influx is not None:
+        taken["influx"] = ("alerts", "features", "raw") if settings.influx.raw else ("alerts", "features")
+    return taken
+
+
+def _influx(settings: InfluxSettings) -> Store:
+    from gateway.stores.influx import InfluxStore  # noqa: PLC0415  # a second of start-up, where it is not needed
+
+    return InfluxStore(settings, DOMAINS)
+
+
+def _thrift(settings: JournalSettings, clock: Clock) -> Thrift:
+    budget = settings.max_write_mb_per_day
+    return Thrift(
+        max_bytes_per_day=None if budget is None else budget * MEGABYTE,
+        loss_window_s=settings.loss_window_s,
+        monotonic_s=clock.monotonic_s,
+        written_bytes=written_bytes,
+    )
 
 
 def session_settings(settings: Settings) -> SessionSettings:

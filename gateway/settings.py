@@ -163,6 +163,46 @@ class JournalSettings(_Section):
     """``FULL``: an acknowledged message survives a power cut. ``NORMAL``: it survives a crash of the gateway only."""
     snapshot_every_s: float = Field(60.0, ge=1)
     """Time between two snapshots of the state, seconds; a restart replays at most this much."""
+    max_mb: float = Field(1024.0, ge=1)
+    """Most megabytes of batches between two snapshots; when reached, nothing is acknowledged until one is kept."""
+    max_write_mb_per_day: float | None = Field(None, gt=0)
+    """Megabytes a day that may be written, to spare an SD card: commits wait, up to ``loss_window_s``. Default: any."""
+    loss_window_s: float = Field(0.0, ge=0, le=300)
+    """Longest that an acknowledged message may wait for its commit, seconds, and so be lost in a crash. 0: never."""
+
+    @model_validator(mode="after")
+    def _window_for_budget(self) -> Self:
+        if (self.max_write_mb_per_day is None) != (self.loss_window_s == 0):
+            message = "max_write_mb_per_day and loss_window_s go together: set both or neither"
+            raise ValueError(message)
+        return self
+
+
+class OutboxSettings(_Section):
+    """What may wait for stores that are away. Beyond it raw readings are thinned, then dropped, then points go."""
+
+    max_mb: float = Field(2048.0, ge=0.1)
+    """Most megabytes; alerts go last."""
+    max_age_days: float = Field(30.0, gt=0)
+    """Longest wait of points and readings, days; alerts wait as long as there is room."""
+
+
+class QuarantineSettings(_Section):
+    """How many bad messages are kept for a person to look at; beyond, the oldest go and are counted."""
+
+    max_messages: int = Field(10_000, ge=1)
+    """Most messages, and as many refused points besides."""
+    max_mb: float = Field(16.0, ge=0.01)
+    """Most megabytes of payloads."""
+    max_age_days: float = Field(30.0, gt=0)
+    """Oldest, days."""
+
+
+class MetricsSettings(_Section):
+    """Where the gateway can be watched: ``/healthz``, ``/readyz`` and Prometheus ``/metrics``."""
+
+    listen: str = Field("127.0.0.1:9090", pattern=r"^(off|[^\s:]+:\d{1,5})$")
+    """Address and port, or ``off``."""
 
 
 class RetentionSettings(_Section):
@@ -174,6 +214,8 @@ class RetentionSettings(_Section):
     """Features and summaries, days."""
     alerts_days: float = Field(730.0, gt=0)
     """Alerts, days."""
+    max_mb: float = Field(8192.0, ge=1)
+    """Most megabytes of all; beyond, the oldest readings go first, then the oldest points."""
 
 
 class QueueSettings(_Section):
@@ -217,6 +259,12 @@ class Settings(_Section):
     """An InfluxDB to forward to. Default: the local store only."""
     journal: JournalSettings = JournalSettings()
     """Durability."""
+    outbox: OutboxSettings = OutboxSettings()
+    """What may wait for stores that are away."""
+    quarantine: QuarantineSettings = QuarantineSettings()
+    """How many bad messages are kept."""
+    metrics: MetricsSettings = MetricsSettings()
+    """Where the gateway can be watched."""
     retention: RetentionSettings = RetentionSettings()
     """How long the local store keeps what."""
     queues: QueueSettings = QueueSettings()

@@ -6,6 +6,7 @@ A damaged file is never an obstacle: whole rows move into a new file, the damage
 
 StorageError
 ├── StorageFullError      the disk, or the limit set for the file, is full; nothing was written, try again later
+│   │                     (the wiring knows it as :class:`gateway.ports.StorageFullError`)
 │   ├── JournalFullError
 │   └── OutboxFullError
 ├── StorageCorruptError   damage met in a file that was whole when it was opened; opening it again salvages it
@@ -21,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from gateway import ports
 
 Row = tuple[Any, ...]
 Whole = Callable[[Row], bool]
@@ -42,7 +45,7 @@ class StorageError(Exception):
         self.path = path
 
 
-class StorageFullError(StorageError):
+class StorageFullError(StorageError, ports.StorageFullError):
     """There is no room; nothing was written, and the file is as it was."""
 
 

@@ -13,15 +13,18 @@ import msgspec
 from gateway.ports import (
     Batch,
     Entry,
+    Keep,
     Lane,
     Message,
     OutboxLoad,
     Outputs,
+    Pruned,
+    Reduction,
     Refused,
     StoreUnavailableError,
 )
 
-LANES: tuple[Lane, ...] = ("alerts", "bulk")
+LANES: tuple[Lane, ...] = ("alerts", "features", "raw")
 
 
 @dataclass(slots=True)
@@ -170,7 +173,8 @@ class FakeOutbox:
         self._position = position
         parts: tuple[tuple[Lane, Outputs], ...] = (
             ("alerts", Outputs(alerts=outputs.alerts)),
-            ("bulk", msgspec.structs.replace(outputs, alerts=[])),
+            ("features", Outputs(points=outputs.points)),
+            ("raw", msgspec.structs.replace(outputs, alerts=[], points=[])),
         )
         for lane, part in parts:
             if part and any(taken == lane for _, taken in self.cursors):
@@ -197,6 +201,17 @@ class FakeOutbox:
         """Return how much waits; entries have no age here."""
         bodies = [body for lane in LANES for body in self.entries[lane].values()]
         return OutboxLoad(entries=len(bodies), size_bytes=sum(map(len, bodies)), oldest_age_s=0.0)
+
+    def relieve(self, max_bytes: int, max_age_s: float) -> bool:
+        """Give up nothing: memory is not the disk."""
+        return False
+
+    def reductions(self, limit: int) -> list[Reduction]:
+        """Return none."""
+        return []
+
+    def settle(self, number: int) -> None:
+        """Do nothing."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -256,6 +271,10 @@ class FakeStore:
                 self._changed.notify_all()
         points = [point for outputs in batch for point in outputs.points]
         return [Refused(point, "refused by the test") for point in points if point.measurement in self.refuse]
+
+    async def prune(self, now_s: float, keep: Keep) -> Pruned:
+        """Keep everything."""
+        return Pruned(readings=0, points=0, alerts=0, quarantined=0, for_room=0)
 
     async def write_refused(self, store: str, refused: Sequence[Refused]) -> None:
         """Keep what another store refused."""

@@ -140,19 +140,20 @@ class SqliteJournal:
     def save_snapshot(self, position: int, state: bytes) -> None:
         """Keep the state as of a position, and the one before it; delete the batches that both contain.
 
-        While there is one snapshot only, every batch stays: should it be damaged, the beginning stands in for it.
+        While there is one snapshot only, every batch stays: should it be damaged, the beginning stands in for it. Under
+        pressure (half of ``max_bytes``) one snapshot has to do.
 
         :raises JournalFullError: nothing was changed
         """
+        pressed = self._max_bytes is not None and self._size_bytes > self._max_bytes / 2
+        keep = 1 if pressed else SNAPSHOTS_KEPT
         with translated(self._path, JournalFullError), transaction(self._connection):
             execute = self._connection.execute
             execute(
                 "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (position, _snapshot_crc(position, state), state)
             )
-            newest = execute(
-                "SELECT position FROM snapshots ORDER BY position DESC LIMIT ?", (SNAPSHOTS_KEPT,)
-            ).fetchall()
-            if len(newest) == SNAPSHOTS_KEPT:
+            newest = execute("SELECT position FROM snapshots ORDER BY position DESC LIMIT ?", (keep,)).fetchall()
+            if len(newest) == keep:
                 (oldest_kept,) = newest[-1]
                 execute("DELETE FROM snapshots WHERE position < ?", (oldest_kept,))
                 execute("DELETE FROM batches WHERE position <= ?", (oldest_kept,))

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 
-from gateway.ports import Entry, Lane, OutboxLoad, Outputs
+from gateway import ladder
+from gateway.ports import Entry, Lane, OutboxLoad, Outputs, Reduction
 from gateway.sqlite_file import (
     Row,
     Salvage,
     StorageCorruptError,
     StorageFullError,
+    Whole,
     open_database,
     transaction,
     translated,
@@ -33,16 +37,24 @@ ALL_TO_LOCAL: Final[Mapping[str, tuple[Lane, ...]]] = {"local": LANES}
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS alerts (
     position INTEGER PRIMARY KEY, created_s REAL NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS bulk (
+CREATE TABLE IF NOT EXISTS features (
+    position INTEGER PRIMARY KEY, created_s REAL NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS raw (
     position INTEGER PRIMARY KEY, created_s REAL NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS cursors (
     store TEXT NOT NULL, lane TEXT NOT NULL, position INTEGER NOT NULL, UNIQUE (store, lane));
 CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS reductions (
+    number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS thinned (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL);
 """
+ENTRIES_A_STEP: Final = 256
+"""Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
 _SAVE_POSITION: Final = "INSERT OR REPLACE INTO progress VALUES (1, ?)"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Outputs).decode
+_decode_note = msgspec.msgpack.Decoder(Reduction).decode
 
 
 class OutboxFullError(StorageFullError):
@@ -57,18 +69,6 @@ class LaneStatistics:
     size_bytes: int
     oldest_age_s: float
     """Time since the oldest entry was appended, seconds; 0 when there is none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evicted:
-    """Entries of a lane that were dropped to make room, undelivered to at least one store."""
-
-    lane: Lane
-    entries: int
-    size_bytes: int
-    first: int
-    """Journal position of the oldest entry dropped."""
-    last: int
 
 
 @dataclass(slots=True)
@@ -103,7 +103,14 @@ class SqliteOutbox:
         self._takers = {lane: tuple(name for name, lanes in stores.items() if lane in lanes) for lane in LANES}
         self.salvage: Salvage | None
         """What was done about damage found on opening."""
-        whole = {"alerts": _is_whole, "bulk": _is_whole, "cursors": _is_cursor, "progress": _is_progress}
+        whole: dict[str, Whole | None] = {
+            **dict.fromkeys(LANES, _is_whole),
+            "cursors": _is_cursor,
+            "progress": _is_progress,
+            "reductions": _is_note,
+            "thinned": _is_progress,
+        }
+        self._noted = 0
         self._connection, self.salvage = open_database(path, _SCHEMA, whole, synchronous="NORMAL", exclusive=True)
         with translated(path, OutboxFullError):
             self._position = self._load_position()
@@ -171,18 +178,37 @@ class SqliteOutbox:
             self._cursors[store, lane] = entry_id
             self._forget_delivered(lane)
 
-    def evict(self, lane: Lane, keep_bytes: int) -> Evicted | None:
-        """Drop the oldest entries of a lane until at most ``keep_bytes`` are held.
+    def relieve(self, max_bytes: int, max_age_s: float) -> bool:
+        """Give up the least of what is over a limit, and note what went; tell whether anything did.
 
-        What went is returned, to be accounted for; what a store has already taken is not lost to it.
+        One step at a time: what is too old goes first; then, oldest first, raw readings are thinned, then dropped,
+        then points are dropped, and alerts last. Alerts have no age.
+
+        :raises OutboxFullError: nothing was changed; the same call may succeed later
         """
-        surplus = self._held[lane].size_bytes - keep_bytes
+        now_s = self._clock()
+        for lane in reversed(LANES[1:]):
+            if self._held[lane].entries and now_s - self._held[lane].oldest_s > max_age_s:
+                return self._drop(lane, f"older than {max_age_s / 86_400:g} days", before_s=now_s - max_age_s)
+        surplus = sum(held.size_bytes for held in self._held.values()) - max_bytes
         if surplus <= 0:
-            return None
+            return False
+        reason = f"the outbox reached its limit of {max_bytes / 1e6:g} MB"
+        return self._thin(reason) or any(self._drop(lane, reason, surplus=surplus) for lane in reversed(LANES))
+
+    def reductions(self, limit: int) -> list[Reduction]:
+        """Return the oldest notes of what was given up that are not settled yet."""
         with translated(self._path):
-            sizes = self._connection.execute(f"SELECT position, length(body) FROM {lane} ORDER BY position")
-            last, _ = next(row for row in _running_total(sizes) if row[1] >= surplus)
-            return self._delete(lane, last)
+            rows = self._connection.execute("SELECT body FROM reductions ORDER BY number LIMIT ?", (limit,)).fetchall()
+        return [_decode_note(body) for (body,) in rows]
+
+    def settle(self, number: int) -> None:
+        """Forget the notes up to a number: a store has entered them in its ledger.
+
+        :raises OutboxFullError: they are noted still; entering them again changes nothing
+        """
+        with translated(self._path, OutboxFullError):
+            self._connection.execute("DELETE FROM reductions WHERE number <= ?", (number,))
 
     def statistics(self) -> dict[Lane, LaneStatistics]:
         """Return how much waits, by lane; touches no disk."""
@@ -197,7 +223,7 @@ class SqliteOutbox:
         }
 
     def load(self) -> OutboxLoad:
-        """Return how much waits, over both lanes; touches no disk."""
+        """Return how much waits, over all lanes; touches no disk."""
         lanes = self.statistics().values()
         return OutboxLoad(
             entries=sum(lane.entries for lane in lanes),
@@ -221,24 +247,86 @@ class SqliteOutbox:
             held.entries += 1
             held.size_bytes += len(body)
 
-    def _forget_delivered(self, lane: Lane) -> None:
-        passed = min((self._cursors[store, lane] for store in self._takers[lane]), default=self._position)
-        self._delete(lane, passed)
+    def _thin(self, reason: str) -> bool:
+        """Thin the oldest readings that are whole still."""
+        with translated(self._path, OutboxFullError):
+            thinned = self._connection.execute("SELECT ifnull(max(position), 0) FROM thinned").fetchone()[0]
+            rows = self._rows("raw", "position > ?", thinned)
+            if not rows:
+                return False
+            entries = [_decode(body) for *_, body in rows]
+            first, last, body = rows[0][0], rows[-1][0], _encode(ladder.thin(entries))
+            of_readings = [Outputs(readings=outputs.readings) for outputs in entries]
+            with transaction(self._connection):
+                self._note("thinned", "raw", last, reason, of_readings)
+                self._connection.execute("DELETE FROM raw WHERE position BETWEEN ? AND ?", (first, last))
+                row = (last, rows[-1][1], zlib.crc32(body, last), body)
+                self._connection.execute("INSERT INTO raw VALUES (?, ?, ?, ?)", row)
+                self._connection.execute("INSERT OR REPLACE INTO thinned VALUES (1, ?)", (last,))
+            self._held["raw"] = self._count("raw")
+        return True
 
-    def _delete(self, lane: Lane, last: int) -> Evicted | None:
-        """Delete the entries up to a position."""
+    def _drop(self, lane: Lane, reason: str, *, before_s: float = inf, surplus: float = inf) -> bool:
+        """Drop the oldest entries of a lane, no more than need be; tell whether there were any."""
+        with translated(self._path, OutboxFullError):
+            rows = self._rows(lane, "created_s < ?", before_s)
+            if not rows:
+                return False
+            sizes = accumulate(len(body) for *_, body in rows)
+            rows = rows[: 1 + sum(size < surplus for size in sizes)]
+            last = rows[-1][0]
+            with transaction(self._connection):
+                self._note("dropped", lane, last, reason, [_decode(body) for *_, body in rows])
+                self._connection.execute(f"DELETE FROM {lane} WHERE position BETWEEN ? AND ?", (rows[0][0], last))
+            self._held[lane] = self._count(lane)
+        return True
+
+    def _rows(self, lane: Lane, condition: str, value: float) -> list[Row]:
+        """Return the oldest whole rows that fulfil a condition; those that damage met are passed over."""
+        query = f"SELECT * FROM {lane} WHERE {condition} ORDER BY position LIMIT {ENTRIES_A_STEP}"
+        return [row for row in self._connection.execute(query, (value,)) if _is_whole(row)]
+
+    def _note(
+        self, what: Literal["thinned", "dropped"], lane: Lane, last: int, reason: str, entries: Sequence[Outputs]
+    ) -> None:
+        """Note what goes, a line a device; numbers go up with the clock, so that they outlive this file."""
+        stores = tuple(name for name in self._takers[lane] if self._cursors[name, lane] < last)
+        now_s = self._clock()
+        for who, account in ladder.accounts(entries).items():
+            self._noted = max(self._noted + 1, int(now_s * 1e6))
+            note = Reduction(
+                number=self._noted,
+                at_s=now_s,
+                what=what,
+                lane=lane,
+                stores=stores,
+                reason=reason,
+                site=who.site,
+                domain=who.domain,
+                device=who.device,
+                samples=account.samples,
+                points=account.points,
+                alerts=account.alerts,
+                first_s=account.first_s,
+                last_s=account.last_s,
+            )
+            body = _encode(note)
+            self._connection.execute(
+                "INSERT INTO reductions VALUES (?, ?, ?)", (self._noted, zlib.crc32(body, self._noted), body)
+            )
+
+    def _forget_delivered(self, lane: Lane) -> None:
+        """Delete the entries that every store has passed."""
+        passed = min((self._cursors[store, lane] for store in self._takers[lane]), default=self._position)
         execute = self._connection.execute
-        entries, size_bytes, first, last = execute(
-            f"SELECT count(*), sum(length(body)), min(position), max(position) FROM {lane} WHERE position <= ?", (last,)
-        ).fetchone()
-        if not entries:
-            return None
-        execute(f"DELETE FROM {lane} WHERE position <= ?", (last,))
-        held = self._held[lane]
-        held.entries -= entries
-        held.size_bytes -= size_bytes
-        held.oldest_s = self._oldest_s(lane)
-        return Evicted(lane=lane, entries=entries, size_bytes=size_bytes, first=first, last=last)
+        query = f"SELECT count(*), sum(length(body)) FROM {lane} WHERE position <= ?"
+        entries, size_bytes = execute(query, (passed,)).fetchone()
+        if entries:
+            execute(f"DELETE FROM {lane} WHERE position <= ?", (passed,))
+            held = self._held[lane]
+            held.entries -= entries
+            held.size_bytes -= size_bytes
+            held.oldest_s = self._oldest_s(lane)
 
     def _oldest_s(self, lane: Lane) -> float:
         oldest = self._connection.execute(f"SELECT created_s FROM {lane} ORDER BY position LIMIT 1").fetchone()
@@ -253,7 +341,8 @@ class SqliteOutbox:
         """Return the newest position that the file knows of: noted by a flush, held, or delivered."""
         query = """SELECT ifnull(max(position), 0) FROM (
             SELECT position FROM progress UNION ALL SELECT max(position) FROM alerts
-            UNION ALL SELECT max(position) FROM bulk UNION ALL SELECT max(position) FROM cursors)"""
+            UNION ALL SELECT max(position) FROM features UNION ALL SELECT max(position) FROM raw
+            UNION ALL SELECT max(position) FROM cursors)"""
         return int(self._connection.execute(query).fetchone()[0])
 
     def _load_cursors(self) -> dict[tuple[str, Lane], int]:
@@ -264,15 +353,8 @@ class SqliteOutbox:
 
 
 def _by_lane(outputs: Outputs) -> tuple[tuple[Lane, Outputs], ...]:
-    bulk = Outputs([], outputs.points, outputs.readings, outputs.quarantined, outputs.ledger)
-    return ("alerts", Outputs(outputs.alerts)), ("bulk", bulk)
-
-
-def _running_total(sizes: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    total = 0
-    for position, size_bytes in sizes:
-        total += size_bytes
-        yield position, total
+    raw = Outputs(readings=outputs.readings, quarantined=outputs.quarantined, ledger=outputs.ledger)
+    return ("alerts", Outputs(outputs.alerts)), ("features", Outputs(points=outputs.points)), ("raw", raw)
 
 
 def _is_whole(row: Row) -> bool:
@@ -283,6 +365,11 @@ def _is_whole(row: Row) -> bool:
 def _is_cursor(row: Row) -> bool:
     _, lane, position = row
     return lane in LANES and isinstance(position, int)
+
+
+def _is_note(row: Row) -> bool:
+    number, crc, body = row
+    return isinstance(body, bytes) and bool(crc == zlib.crc32(body, number))
 
 
 def _is_progress(row: Row) -> bool:

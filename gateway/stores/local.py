@@ -20,8 +20,26 @@ import numpy as np
 from contract import codec
 from contract.messages import Alert
 from contract.points import Point
-from gateway.ports import LedgerLine, Outputs, Quarantined, Readings, Refused, StoreUnavailableError
-from gateway.sqlite_file import Salvage, StorageCorruptError, StorageError, open_database, transaction, translated
+from gateway.ports import (
+    Keep,
+    LedgerLine,
+    Outputs,
+    Pruned,
+    Quarantined,
+    Readings,
+    Reduction,
+    Refused,
+    StoreUnavailableError,
+)
+from gateway.sqlite_file import (
+    Salvage,
+    StorageCorruptError,
+    StorageError,
+    Synchronous,
+    open_database,
+    transaction,
+    translated,
+)
 from gateway.stores import retention
 from gateway.stores.local_schema import SCHEMA, TABLES, TIDY
 
@@ -51,6 +69,7 @@ _PUT_LEDGER: Final = """INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
         lost = excluded.lost, gaps = excluded.gaps, last_s = excluded.last_s
     WHERE (excluded.published, excluded.last_s, excluded.duplicate + excluded.quarantined + excluded.stored)
         >= (ledger.published, ledger.last_s, ledger.duplicate + ledger.quarantined + ledger.stored)"""
+_PUT_REDUCTION: Final = f"INSERT OR REPLACE INTO reductions VALUES ({','.join('?' * 14)})"  # noqa: S608  # question marks
 _OLDEST_QUARANTINED: Final = "SELECT position, place, length(payload) FROM quarantine ORDER BY position, place"
 _COUNT_EVICTED: Final = """INSERT INTO quarantine_evicted VALUES (1, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET position = excluded.position, place = excluded.place,
@@ -80,14 +99,18 @@ class LocalStore:
         self,
         path: Path,
         *,
+        synchronous: Synchronous = "FULL",
         quarantine: QuarantineLimits = QuarantineLimits(),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the file; check its structure, and mend it if it is damaged.
 
+        With ``FULL``, what :meth:`write` took survives a power cut: the outbox forgets it then.
+
         :raises StorageError: it cannot be used
         """
         self._path = path
+        self._synchronous: Synchronous = synchronous
         self._limits = quarantine
         self._clock = clock
         self._devices: dict[tuple[str, str, str], int] = {}
@@ -113,7 +136,7 @@ class LocalStore:
         """
         await self._run(lambda: self._write_refused(store, refused))
 
-    async def prune(self, now_s: float, keep: retention.Keep) -> retention.Pruned:
+    async def prune(self, now_s: float, keep: Keep) -> Pruned:
         """Delete what is older than it need be, and the oldest beyond the limit of bytes.
 
         :raises StoreUnavailableError: the disk is full or failing
@@ -150,7 +173,7 @@ class LocalStore:
             self._path,
             SCHEMA,
             TABLES,
-            synchronous="NORMAL",
+            synchronous=self._synchronous,
             exclusive=False,
             tidy=TIDY,
             check_up_to_bytes=check_up_to_bytes,
@@ -182,6 +205,8 @@ class LocalStore:
             many(_PUT_QUARANTINED, [_quarantined_row(message) for message in outputs.quarantined])
         if outputs.ledger:
             many(_PUT_LEDGER, [_ledger_row(line) for line in outputs.ledger])
+        if outputs.reductions:
+            many(_PUT_REDUCTION, [_reduction_row(reduction) for reduction in outputs.reductions])
 
     def _readings_row(self, readings: Readings) -> tuple[object, ...]:
         key = (readings.site, readings.domain, readings.device)
@@ -264,6 +289,12 @@ def _quarantined_row(message: Quarantined) -> tuple[object, ...]:
 def _ledger_row(line: LedgerLine) -> tuple[object, ...]:
     head = (line.site, line.domain, line.device, line.published, line.stored, line.duplicate, line.late)
     return *head, line.quarantined, line.lost, _encode(line.gaps), line.last_s
+
+
+def _reduction_row(one: Reduction) -> tuple[object, ...]:
+    head = (one.number, one.at_s, one.what, one.lane, " ".join(one.stores), one.reason)
+    who = (one.site, one.domain, one.device)
+    return *head, *who, one.samples, one.points, one.alerts, one.first_s, one.last_s
 
 
 def _storable(text: str) -> str:

@@ -50,6 +50,11 @@ CREATE TABLE IF NOT EXISTS ledger (
     published INTEGER NOT NULL, stored INTEGER NOT NULL, duplicate INTEGER NOT NULL, late INTEGER NOT NULL,
     quarantined INTEGER NOT NULL, lost INTEGER NOT NULL, gaps BLOB NOT NULL, last_s REAL NOT NULL,
     UNIQUE (site, domain, device));
+CREATE TABLE IF NOT EXISTS reductions (
+    number INTEGER PRIMARY KEY, at_s REAL NOT NULL, what TEXT NOT NULL, lane TEXT NOT NULL, stores TEXT NOT NULL,
+    reason TEXT NOT NULL, site TEXT NOT NULL, domain TEXT NOT NULL, device TEXT NOT NULL,
+    samples INTEGER NOT NULL, points INTEGER NOT NULL, alerts INTEGER NOT NULL,
+    first_s REAL NOT NULL, last_s REAL NOT NULL);
 """
 
 TIDY: Final = """
@@ -60,6 +65,17 @@ DELETE FROM points WHERE series NOT IN (SELECT number FROM series);
 
 
 TABLES: Final[Mapping[str, Whole | None]] = dict.fromkeys(
-    ("devices", "readings", "series", "points", "alerts", "quarantine", "quarantine_evicted", "refused", "ledger")
+    (
+        "devices",
+        "readings",
+        "series",
+        "points",
+        "alerts",
+        "quarantine",
+        "quarantine_evicted",
+        "refused",
+        "ledger",
+        "reductions",
+    )
 )
 """Rows carry no checksums here: SQLite finds broken pages, and the outbox made sure of what came in."""

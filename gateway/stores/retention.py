@@ -7,38 +7,14 @@ Alerts that fire, the ledger and the devices are never deleted.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Final
 
 from contract.points import nanoseconds
+from gateway.ports import Keep, Pruned
 from gateway.sqlite_file import transaction
 
 _ROWS_AT_A_TIME: Final = 500
 _PAGE_FIGURES: Final = ("page_count", "freelist_count", "page_size")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """Ages and size beyond which rows are deleted."""
-
-    readings_s: float
-    points_s: float
-    alerts_s: float
-    quarantine_s: float
-    max_bytes: int | None = None
-    """Size that the rows may take in the file; beyond it the oldest readings go, then the oldest points."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """Rows that were deleted."""
-
-    readings: int
-    points: int
-    alerts: int
-    quarantined: int
-    for_room: int
-    """How many of the readings and points had not reached their age: the store was too large."""
 
 
 def prune(connection: sqlite3.Connection, now_s: float, keep: Keep) -> Pruned:

@@ -13,7 +13,11 @@ from gateway.outbox.sqlite import SqliteOutbox
 from gateway.ports import Lane, LedgerLine, Outbox, Outputs, Quarantined, Readings
 from tests.fakes import FakeOutbox
 
-STORES: dict[str, tuple[Lane, ...]] = {"local": ("alerts", "bulk"), "influx": ("alerts", "bulk"), "mqtt": ("alerts",)}
+STORES: dict[str, tuple[Lane, ...]] = {
+    "local": ("alerts", "features", "raw"),
+    "influx": ("alerts", "features"),
+    "mqtt": ("alerts",),
+}
 
 
 @pytest.fixture(params=["sqlite", "fake"])
@@ -61,28 +65,30 @@ def ids(outbox: Outbox, store: str, lane: Lane) -> list[int]:
 def test_lanes_part_alerts_from_the_rest_and_lose_nothing(outbox: Outbox) -> None:
     outbox.append(1, everything(1))
     (alerts,) = outbox.pending("local", "alerts", 10)
-    (bulk,) = outbox.pending("local", "bulk", 10)
+    (features,) = outbox.pending("local", "features", 10)
+    (raw,) = outbox.pending("local", "raw", 10)
     whole = everything(1)
     assert alerts.outputs == Outputs(alerts=whole.alerts)
-    assert bulk.outputs == Outputs([], whole.points, whole.readings, whole.quarantined, whole.ledger)
+    assert features.outputs == Outputs(points=whole.points)
+    assert raw.outputs == Outputs(readings=whole.readings, quarantined=whole.quarantined, ledger=whole.ledger)
 
 
 def test_lane_that_a_store_does_not_take_has_nothing_for_it(outbox: Outbox) -> None:
     outbox.append(1, everything(1))
     assert ids(outbox, "mqtt", "alerts") == [1]
-    assert ids(outbox, "mqtt", "bulk") == []
+    assert ids(outbox, "mqtt", "features") == []
 
 
 def test_pending_is_oldest_first_and_limited(outbox: Outbox) -> None:
     for n in range(1, 8):
         outbox.append(n, Outputs(points=[point(n)]))
-    entries = outbox.pending("local", "bulk", 3)
+    entries = outbox.pending("local", "features", 3)
     assert [entry.outputs.points[0].time_ns for entry in entries] == [1, 2, 3]
 
 
 def test_pending_again_gives_the_same_until_done(outbox: Outbox) -> None:
     outbox.append(1, everything(1))
-    assert outbox.pending("local", "bulk", 9) == outbox.pending("local", "bulk", 9)
+    assert outbox.pending("local", "features", 9) == outbox.pending("local", "features", 9)
 
 
 def test_position_already_taken_is_ignored(outbox: Outbox) -> None:
@@ -90,7 +96,7 @@ def test_position_already_taken_is_ignored(outbox: Outbox) -> None:
     outbox.append(2, everything(2))
     outbox.append(2, everything(3))
     outbox.append(1, everything(4))
-    assert len(outbox.pending("local", "bulk", 9)) == 2
+    assert len(outbox.pending("local", "features", 9)) == 2
     assert outbox.position == 2
 
 
@@ -98,34 +104,35 @@ def test_empty_outputs_advance_the_position_and_leave_no_entry(outbox: Outbox) -
     outbox.append(1, Outputs())
     outbox.append(2, Outputs())
     assert outbox.position == 2
-    assert outbox.pending("local", "bulk", 9) == []
+    assert outbox.pending("local", "features", 9) == []
     assert outbox.pending("local", "alerts", 9) == []
 
 
 def test_done_moves_only_the_cursor_of_its_store_and_lane(outbox: Outbox) -> None:
     for n in (1, 2):
         outbox.append(n, everything(n))
-    first, second = ids(outbox, "local", "bulk")
-    outbox.done("local", "bulk", first)
-    assert ids(outbox, "local", "bulk") == [second]
-    assert ids(outbox, "influx", "bulk") == [first, second]
+    first, second = ids(outbox, "local", "features")
+    outbox.done("local", "features", first)
+    assert ids(outbox, "local", "features") == [second]
+    assert ids(outbox, "influx", "features") == [first, second]
     assert len(ids(outbox, "local", "alerts")) == 2
 
 
 def test_done_never_moves_backwards(outbox: Outbox) -> None:
     for n in (1, 2):
         outbox.append(n, everything(n))
-    first, second = ids(outbox, "local", "bulk")
-    outbox.done("local", "bulk", second)
-    outbox.done("local", "bulk", first)
-    assert ids(outbox, "local", "bulk") == []
+    first, second = ids(outbox, "local", "features")
+    outbox.done("local", "features", second)
+    outbox.done("local", "features", first)
+    assert ids(outbox, "local", "features") == []
 
 
 def test_entry_is_deleted_when_every_taker_of_its_lane_has_passed(outbox: Outbox) -> None:
-    """The store that takes alerts only never holds the bulk lane back."""
+    """The store that takes alerts only never holds the lane of points back."""
     outbox.append(1, everything(1))
+    outbox.done("local", "raw", ids(outbox, "local", "raw")[-1])
     for store in ("local", "influx"):
-        outbox.done(store, "bulk", ids(outbox, store, "bulk")[-1])
+        outbox.done(store, "features", ids(outbox, store, "features")[-1])
     assert outbox.load().entries == 1
     for store in STORES:
         outbox.done(store, "alerts", ids(outbox, store, "alerts")[-1])
@@ -137,7 +144,7 @@ def test_delivered_position_is_not_taken_again(outbox: Outbox) -> None:
     """Replay after a crash appends again what was delivered already."""
     outbox.append(1, Outputs(points=[point(1)]))
     for store in ("local", "influx"):
-        outbox.done(store, "bulk", ids(outbox, store, "bulk")[-1])
+        outbox.done(store, "features", ids(outbox, store, "features")[-1])
     outbox.append(1, Outputs(points=[point(1)]))
     assert outbox.load().entries == 0
 

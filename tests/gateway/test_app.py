@@ -16,7 +16,7 @@ from gateway.health import Reporter
 from gateway.ports import Outputs, Refused, StorageFullError, StoreUnavailableError
 from gateway.settings import QueueSettings, Settings
 from tests.batches import START_S, minutes, pipeline
-from tests.fakes import FakeBroker, FakeJournal, FakeOutbox, FakeStore
+from tests.fakes import LANES, FakeBroker, FakeJournal, FakeOutbox, FakeStore
 
 BOUND_S = 10.0
 """Longest wait for something that must happen."""
@@ -149,7 +149,7 @@ async def test_alerts_overtake_a_backlog_of_points() -> None:
     """When a store is back, its alerts are written before the bulk that waited longer."""
     rig = Rig(
         stores=(FakeStore("influx"),),
-        outbox=FakeOutbox({"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")}),
+        outbox=FakeOutbox({"local": LANES, "influx": LANES}),
     )
     influx = rig.stores[0]
     influx.unavailable = StoreUnavailableError("down")
@@ -160,14 +160,14 @@ async def test_alerts_overtake_a_backlog_of_points() -> None:
         influx.unavailable = None
         await until(lambda: influx.contents.alerts and influx.contents.readings)
     written = [outputs for batch in influx.batches for outputs in batch]
-    kinds = ["alerts" if outputs.alerts else "bulk" for outputs in written if outputs.alerts or outputs.readings]
+    kinds = ["alerts" if outputs.alerts else "features" for outputs in written if outputs.alerts or outputs.readings]
     assert kinds[0] == "alerts"
 
 
 async def test_store_that_is_away_loses_nothing_and_delays_no_other() -> None:
     rig = Rig(
         stores=(FakeStore("influx"),),
-        outbox=FakeOutbox({"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")}),
+        outbox=FakeOutbox({"local": LANES, "influx": LANES}),
     )
     influx = rig.stores[0]
     influx.unavailable = StoreUnavailableError("down", retry_after_s=0.01)
@@ -182,7 +182,7 @@ async def test_store_that_is_away_loses_nothing_and_delays_no_other() -> None:
 async def test_refused_points_are_kept_in_the_local_store_and_block_nothing() -> None:
     rig = Rig(
         stores=(FakeStore("influx", refuse=frozenset({"industrial"})),),
-        outbox=FakeOutbox({"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")}),
+        outbox=FakeOutbox({"local": LANES, "influx": LANES}),
     )
     async with rig.running():
         rig.broker.deliver(*minutes(2))

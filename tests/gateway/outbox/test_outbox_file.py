@@ -27,7 +27,7 @@ def filled(path: Path, entries: int = 100) -> None:
 
 def held(outbox: SqliteOutbox) -> list[int]:
     """Return the ids of what can be read, having checked what stands there."""
-    entries = outbox.pending("local", "bulk", 1000)
+    entries = outbox.pending("local", "features", 1000)
     assert all(entry.outputs == outputs(entry.id) for entry in entries)
     return [entry.id for entry in entries]
 
@@ -35,7 +35,7 @@ def held(outbox: SqliteOutbox) -> list[int]:
 def test_reopened_outbox_holds_entries_cursors_and_position(tmp_path: Path) -> None:
     filled(tmp_path / "o.db", 5)
     outbox = SqliteOutbox(tmp_path / "o.db")
-    outbox.done("local", "bulk", 2)
+    outbox.done("local", "features", 2)
     outbox.close()
     outbox = SqliteOutbox(tmp_path / "o.db")
     assert held(outbox) == [3, 4, 5]
@@ -85,9 +85,9 @@ def test_flush_syncs_and_leaves_later_commits_unsynced(tmp_path: Path) -> None:
 
 def test_store_that_is_gone_holds_nothing_back(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
-    outbox = SqliteOutbox(path, {"local": ("alerts", "bulk"), "influx": ("alerts", "bulk")})
+    outbox = SqliteOutbox(path, {"local": ("alerts", "features"), "influx": ("alerts", "features")})
     outbox.append(1, outputs(1))
-    outbox.done("local", "bulk", 1)
+    outbox.done("local", "features", 1)
     assert outbox.load().entries == 1
     outbox.close()
     outbox = SqliteOutbox(path)
@@ -98,8 +98,8 @@ def test_store_that_is_gone_holds_nothing_back(tmp_path: Path) -> None:
 def test_new_store_gets_what_is_still_held(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     filled(path, 3)
-    outbox = SqliteOutbox(path, {"local": ("alerts", "bulk"), "influx": ("bulk",)})
-    assert [entry.id for entry in outbox.pending("influx", "bulk", 9)] == [1, 2, 3]
+    outbox = SqliteOutbox(path, {"local": ("alerts", "features"), "influx": ("features",)})
+    assert [entry.id for entry in outbox.pending("influx", "features", 9)] == [1, 2, 3]
     outbox.close()
 
 
@@ -113,7 +113,7 @@ def test_flipped_bit_costs_that_entry_only(tmp_path: Path) -> None:
     assert len(held(outbox)) == 99
     assert outbox.position == 100
     assert outbox.salvage is not None
-    assert outbox.salvage.spoiled["bulk"] == 1
+    assert outbox.salvage.spoiled["features"] == 1
     outbox.close()
 
 
@@ -136,7 +136,7 @@ def test_damage_met_while_delivering_is_an_error_and_the_next_start_mends_it(tmp
     path = tmp_path / "o.db"
     filled(path, 3)
     outbox = SqliteOutbox(path)
-    outbox._connection.execute("UPDATE bulk SET crc = crc + 1 WHERE position = 2")
+    outbox._connection.execute("UPDATE features SET crc = crc + 1 WHERE position = 2")
     with pytest.raises(StorageCorruptError, match="entry 2"):
         held(outbox)
     outbox.close()
@@ -162,23 +162,9 @@ def test_full_disk_is_an_error_to_wait_on_and_changes_nothing(tmp_path: Path) ->
     assert outbox.position == taken
     assert held(outbox) == list(range(1, taken + 1))
     assert outbox.load().entries == taken
-    outbox.done("local", "bulk", 5)
+    outbox.done("local", "features", 5)
     outbox.append(taken + 1, outputs(taken + 1))
     assert held(outbox) == list(range(6, taken + 2))
-    outbox.close()
-
-
-def test_evict_drops_the_oldest_of_one_lane_and_accounts_for_it(tmp_path: Path) -> None:
-    outbox = SqliteOutbox(tmp_path / "o.db")
-    for n in range(1, 11):
-        outbox.append(n, outputs(n))
-    before = outbox.statistics()["bulk"].size_bytes
-    evicted = outbox.evict("bulk", before // 2)
-    assert evicted is not None
-    assert (evicted.lane, evicted.entries, evicted.first, evicted.last) == ("bulk", 5, 1, 5)
-    assert outbox.statistics()["bulk"].size_bytes == before - evicted.size_bytes <= before // 2
-    assert held(outbox) == [6, 7, 8, 9, 10]
-    assert outbox.evict("bulk", before // 2) is None
     outbox.close()
 
 
@@ -190,10 +176,10 @@ def test_statistics_say_what_waits_in_each_lane(tmp_path: Path) -> None:
         outbox.append(n, Outputs(quarantined=[Quarantined(n, 0, 1.0, "t", "r", b"x" * 500)]))
     now_s[0] = 160.0
     assert outbox.statistics()["alerts"].entries == 0
-    assert outbox.statistics()["bulk"].entries == 2
+    assert outbox.statistics()["raw"].entries == 2
     assert 1000 < outbox.load().size_bytes < 1100
     assert outbox.load().oldest_age_s == 60.0
-    outbox.done("local", "bulk", 1)
+    outbox.done("local", "raw", 1)
     assert outbox.load().oldest_age_s == 30.0
     outbox.close()
     outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: 161.0)

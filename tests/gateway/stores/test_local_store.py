@@ -14,12 +14,11 @@ import pytest
 from contract.messages import Alert
 from contract.points import Point
 from contract.topics import DeviceId
-from gateway.ports import LedgerLine, Outputs, Quarantined, Readings, Refused, StoreUnavailableError
+from gateway.ports import Keep, LedgerLine, Outputs, Quarantined, Readings, Refused, StoreUnavailableError
 from gateway.sqlite_file import StorageError, StorageFullError
 from gateway.stores import local
 from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
-from gateway.stores.retention import Keep
 
 PUMP = DeviceId("s", "industrial", "p-1")
 FOREVER_S = 1e12

@@ -1,0 +1,142 @@
+"""What the stages of the wiring share: the parts they connect, and the state of the flow between them."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Event, Queue, QueueFull
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final, TypeVar
+
+import structlog
+
+from gateway.backoff import Backoff
+from gateway.health import Reporter
+from gateway.pipeline import Pipeline
+from gateway.ports import Batch, Broker, Journal, Keeper, Outbox, StorageFullError, Store
+from gateway.settings import Settings
+from gateway.thrift import Thrift
+
+log = structlog.get_logger(__name__)
+
+LONGEST_WAIT_FOR_ROOM_S: Final = 5.0
+"""Longest time between two looks at a full disk, seconds."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The two clocks: one that people read, one that never steps."""
+
+    wall_s: Callable[[], float]
+    """Unix seconds; may step."""
+    monotonic_s: Callable[[], float]
+    """Seconds since some moment; never steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the wiring connects."""
+
+    broker: Broker
+    journal: Journal
+    outbox: Outbox
+    local: Keeper
+    """The store that is always there; it also keeps what the others refuse."""
+    stores: Sequence[Store]
+    """The other stores."""
+    pipeline: Pipeline
+    reporter: Reporter
+    settings: Settings
+    clock: Clock
+    thrift: Thrift = field(default_factory=Thrift)
+    """How long a commit may wait; by default it never does."""
+
+
+class Ask(Enum):
+    """What may be asked of the stage that takes batches, in their queue."""
+
+    SNAPSHOT = auto()
+    """Keep the state now: the journal needs room."""
+    END = auto()
+    """No batch will come after this."""
+
+
+class Flow:
+    """What the stages share while they run: a worker thread for each blocking port, and who waits for whom."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Start with nothing under way."""
+        self.received: Queue[Batch | Ask] = Queue(parts.settings.queues.batches)
+        """Journaled batches to be processed. When full, ingest waits."""
+        self.filled = {store.name: Event() for store in (parts.local, *parts.stores)}
+        """By store: something was appended to the outbox since it last looked."""
+        self.away: dict[str, str] = {}
+        """Stores that take nothing now, with their words."""
+        self.full: dict[str, str] = {}
+        """What finds no room on the disk now, with the system's words: nothing is acknowledged meanwhile."""
+        self.reductions = 0
+        """Steps down the ladder since the start."""
+        self.stopping = Event()
+        """Nothing more is taken from the broker, and nobody waits for room any longer."""
+        self.closing = Event()
+        """No more outputs will come: deliver what is there once, then end."""
+        self._journal_thread = ThreadPoolExecutor(1, "journal")
+        self._outbox_thread = ThreadPoolExecutor(1, "outbox")
+
+    async def in_journal(self, call: Callable[[], T]) -> T:
+        """Run a call on the journal's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._journal_thread, call)
+
+    async def in_outbox(self, call: Callable[[], T]) -> T:
+        """Run a call on the outbox's thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._outbox_thread, call)
+
+    async def when_room(self, what: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Do what needs room on the disk. While there is none, wait and try again: the broker holds the backlog.
+
+        :raises StorageFullError: there is no room, and the gateway is stopping
+        """
+        backoff = Backoff(limit_s=LONGEST_WAIT_FOR_ROOM_S)
+        while True:
+            try:
+                done = await call()
+            except StorageFullError as error:
+                if self.stopping.is_set():
+                    raise
+                if what not in self.full:
+                    log.error("no room, nothing is acknowledged", file=what, error=str(error))  # noqa: TRY400  # a state
+                self.full[what] = str(error)
+                await _wait(self.stopping, backoff.next_s())
+            else:
+                if self.full.pop(what, None) is not None:
+                    log.info("there is room again", file=what)
+                return done
+
+    def ask(self, ask: Ask) -> None:
+        """Ask something of the stage that takes batches; where the queue is full, not now."""
+        with suppress(QueueFull):
+            self.received.put_nowait(ask)
+
+    def wake(self) -> None:
+        """Tell every deliverer to look into the outbox."""
+        for event in self.filled.values():
+            event.set()
+
+    async def pause(self, delay_s: float) -> None:
+        """Wait, but not longer than until the flow closes."""
+        await _wait(self.closing, delay_s)
+
+    def end(self) -> None:
+        """Let the worker threads go."""
+        self._journal_thread.shutdown()
+        self._outbox_thread.shutdown()
+
+
+async def _wait(event: Event, longest_s: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), longest_s)
