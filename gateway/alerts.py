@@ -40,8 +40,8 @@ class Rule:
     """What is judged, such as ``disease`` or ``flat_line``."""
     domain: str
     """Domain whose devices it judges."""
-    kind: Literal["model", "sensor"]
-    """A ``sensor`` alert suspends the ``model`` rules of its device."""
+    kind: Literal["model", "limit", "sensor"]
+    """A ``sensor`` alert suspends the ``model`` and ``limit`` rules of its device; a limit needs no baseline."""
     severity: Severity
     """How urgent it is to the person who reads it."""
     raise_at: float = 0.5
@@ -135,7 +135,7 @@ class Judge:
         """Take the rules of this domain; others are ignored."""
         mine = [rule for rule in rules if rule.domain == domain]
         self._sensor_rules = [rule for rule in mine if rule.kind == "sensor"]
-        self._model_rules = [rule for rule in mine if rule.kind == "model"]
+        self._model_rules = [rule for rule in mine if rule.kind != "sensor"]
         self._tracks: dict[tuple[int, str], _Track] = {}
 
     def judge(
@@ -162,7 +162,7 @@ class Judge:
                 score = float(scores[rule.name][window]) if rule.name in scores else np.nan
                 if broken:
                     self._suspend(rule, index)
-                elif not windows.warming[window] and not isnan(score):
+                elif not isnan(score) and (rule.kind == "limit" or not windows.warming[window]):
                     moment = _Moment(*at, score, lambda w=window, r=rule: explain(w, r.name))  # type: ignore[misc]
                     found += self._step(rule, index, moment)
         return found

@@ -3,7 +3,7 @@
 Pure: the clock is the batch's. Bytes come from anyone, so everything that is not as the wire contract says ends as a
 quarantined message with a reason, and what one device may cost is bounded (payload size, message rate, device count).
 A reason begins with its kind: ``topic``, ``domain``, ``devices``, ``size``, ``rate``, ``json``, ``state``, ``range``,
-``future`` or ``clock``.
+``future``, ``clock`` or ``source``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from contract.messages import DeviceState
 from contract.topics import DeviceId
 from gateway.lane import Columns, IntakeLimits, Lane, Refusals
 from gateway.ports import Batch, Quarantined
+from gateway.sources.memory import Memory
+from gateway.sources.router import Route, Routes, Sources
 
 __all__ = ["Columns", "Intake", "IntakeLimits", "Refusals", "StateChange", "Taken"]
 
@@ -52,14 +54,17 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     listening_s: float
     received_s: float | None
     lanes: dict[str, tuple[list[tuple[str, str]], bytes]]
+    memory: Memory = msgspec.field(default_factory=Memory)
 
 
 class Intake:
     """Decodes batches and keeps the register of devices."""
 
-    def __init__(self, domains: Mapping[str, Domain], limits: IntakeLimits) -> None:
-        """Prepare for the devices of these domains; none is known yet."""
+    def __init__(self, domains: Mapping[str, Domain], limits: IntakeLimits, sources: Sources | None = None) -> None:
+        """Prepare for the devices of these domains; none is known yet. ``sources`` read what is not of the contract."""
         self._limits = limits
+        self._sources = sources or Sources()
+        self._memory = Memory()
         self._lanes = {name: Lane(domain, limits) for name, domain in domains.items()}
         self._telemetry: dict[str, tuple[Lane, int]] = {}
         self._indices: dict[DeviceId, int] = {}
@@ -108,12 +113,12 @@ class Intake:
     def dump(self) -> bytes:
         """Return the state."""
         lanes = {name: lane.dump() for name, lane in self._lanes.items()}
-        return msgspec.msgpack.encode(_State(self._listening_s, self._received_s, lanes))
+        return msgspec.msgpack.encode(_State(self._listening_s, self._received_s, lanes, self._memory))
 
     def load(self, state: bytes) -> None:
         """Take over a state that :meth:`dump` returned; devices of a domain that is gone are forgotten."""
         loaded = msgspec.msgpack.decode(state, type=_State)
-        self._listening_s, self._received_s = loaded.listening_s, loaded.received_s
+        self._listening_s, self._received_s, self._memory = loaded.listening_s, loaded.received_s, loaded.memory
         self._telemetry, self._indices = {}, {}
         for name, lane in self._lanes.items():
             if name in loaded.lanes:
@@ -148,10 +153,18 @@ class Intake:
 
     def _unfamiliar(self, place: int, topic: str, payload: bytes, received_s: float) -> tuple[Lane, int] | None:
         """Deal with a topic that is not telemetry of a known device; return lane and index if it is of a new one."""
+        routes = self._sources.known(topic)
+        if routes is not None:
+            self._foreign(place, routes, payload, received_s)
+            return None
         try:
             device, leaf = topics.parse_device_topic(topic)
         except TopicError as error:
-            self._reasons[place] = f"topic: {error}"
+            routes = self._sources.find(topic)
+            if routes is None:
+                self._reasons[place] = f"topic: {error}"
+            else:
+                self._foreign(place, routes, payload, received_s)
             return None
         if leaf == "alert":
             self._reasons[place] = "topic: alerts are written by the gateway, not read by it"
@@ -161,6 +174,35 @@ class Intake:
             return source
         self._state(place, device, source[1], payload)
         return None
+
+    def _foreign(self, place: int, routes: Routes, payload: bytes, received_s: float) -> None:
+        """Read a message that comes by the filter of a source; of what nobody wants nothing is said."""
+        longest = self._limits.max_payload_bytes
+        if routes and len(payload) > longest:
+            self._reasons[place] = f"size: {len(payload)} bytes, the limit is {longest}"
+            return
+        for route in routes:
+            try:
+                self._take_foreign(place, route, payload, received_s)
+            except PayloadError as error:
+                self._reasons[place] = f"source: {route.source.name}: {error}"
+
+    def _take_foreign(self, place: int, route: Route, payload: bytes, received_s: float) -> None:
+        found = route.read(payload, received_s, self._memory)
+        for device, rows in found.rows.items():
+            registered = self._register(place, device, received_s)
+            if registered is None:
+                continue
+            lane, index = registered
+            for row in rows:
+                lane.flat += row
+            lane.place.append(place)
+            lane.index.append(index)
+            lane.count.append(len(rows))
+        for device, state in found.states:
+            known = self._indices.get(device)
+            if known is not None:  # who has sent nothing yet may be anything: a lamp, say
+                self._states.append(StateChange(device, known, state))
 
     def _register(self, place: int, device: DeviceId, received_s: float) -> tuple[Lane, int] | None:
         lane, index = self._lanes.get(device.domain), self._indices.get(device)

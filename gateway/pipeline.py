@@ -28,9 +28,11 @@ from gateway.features import FeatureSet
 from gateway.frames import Blocks, Frames, Strays, WindowSpec
 from gateway.intake import Columns, Intake, IntakeLimits, Refusals, StateChange
 from gateway.ledger import Ledger
+from gateway.limits import Limit
 from gateway.ports import Batch, Outputs, Readings, Scorer
 from gateway.sensors import Sensors
 from gateway.silence import Silence
+from gateway.sources.router import Sources
 from gateway.summaries import Summaries, Summary
 from gateway.windows import Windows
 
@@ -59,6 +61,8 @@ class Plan:
     """The model's rule and the sensor rules."""
     model: Model | None = None
     """Without one, windows are stored but not scored."""
+    limits: tuple[Limit, ...] = ()
+    """Alerts on a channel's value; their rules are among ``rules``."""
     calendar: Calendar
     silent_after_s: float | None = None
     """Time without a message after which a device is silent; ten periods, at least 30 s, where none is given."""
@@ -89,9 +93,9 @@ class Room(Protocol):
 class Pipeline:
     """All domains of one gateway."""
 
-    def __init__(self, plans: Sequence[Plan], limits: IntakeLimits) -> None:
+    def __init__(self, plans: Sequence[Plan], limits: IntakeLimits, sources: Sources | None = None) -> None:
         """Start with no device."""
-        self._intake = Intake({plan.domain.name: plan.domain for plan in plans}, limits)
+        self._intake = Intake({plan.domain.name: plan.domain for plan in plans}, limits, sources)
         self._domains = {plan.domain.name: DomainPipeline(plan) for plan in plans}
         self._messages = 0
         self._quarantined = 0
@@ -168,6 +172,7 @@ class DomainPipeline:
         self._ledger = Ledger()
         self._sensors = Sensors(plan.domain, hop_s=plan.window.hop_s)
         self._silence = Silence(plan.domain, silent_after_s=plan.silent_after_s)
+        self._limits = {limit.name: limit for limit in plan.limits}
         self.judge = Judge(plan.domain.name, plan.rules)
         self._rooms: tuple[Room, ...] = (
             self._windows,
@@ -285,9 +290,13 @@ class DomainPipeline:
         scores = self._score(features, covered & ~frames.warming)
         outputs.points += self._points(frames, features, scores, devices)
         windows = alerts.Windows(frames.device, frames.end_s, frames.trigger_s, covered, frames.warming)
+        hop_slots = self._plan.window.hop_slots
         by_rule = {} if self._plan.model is None else {self._plan.model.rule: scores}
+        by_rule |= {name: limit.scores(frames, hop_slots) for name, limit in self._limits.items()}
 
-        def explain(window: int, _rule: str) -> tuple[str, tuple[Reason, ...]]:
+        def explain(window: int, rule: str) -> tuple[str, tuple[Reason, ...]]:
+            if rule in self._limits:
+                return self._limits[rule].why(frames, window, hop_slots)
             return reasons.why(self._domain, frames, window)
 
         transitions = self.judge.judge(windows, by_rule, self._sensors.check(frames), devices, explain)

@@ -5,22 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from contract.domains import DOMAINS, Domain
+from contract.domains import Domain
 from gateway.alerts import Rule, sensor_rules
 from gateway.calendars import Calendar
+from gateway.domains import OwnDomain, all_domains
 from gateway.frames import WindowSpec
 from gateway.inference.manifest import Manifest
 from gateway.inference.shelf import Shelf
 from gateway.intake import IntakeLimits
+from gateway.limits import limits as compiled_limits
 from gateway.pipeline import Model, Plan
 from gateway.settings import DomainSettings, Settings
+from gateway.sources.router import Sources, compile_sources
 
 
-def plans(settings: Settings, shelves: Sequence[Shelf], domains: Mapping[str, Domain] = DOMAINS) -> list[Plan]:
-    """Return a plan for every domain; a domain without a shelf is stored, summarised and watched, but not scored."""
+def plans(settings: Settings, shelves: Sequence[Shelf], own: Mapping[str, OwnDomain] | None = None) -> list[Plan]:
+    """Return a plan for every domain; a domain without a shelf is stored, summarised and watched, but not scored.
+
+    ``own`` are the user's domains.
+    """
+    own = own or {}
     by_domain = {shelf.manifest.domain: shelf for shelf in shelves}
     calendar = Calendar(settings.site.time_zone, settings.site.country)
-    return [_plan(domain, by_domain.get(name), settings.domain(name), calendar) for name, domain in domains.items()]
+    return [
+        _plan(domain, by_domain.get(name), settings.domain(name), calendar, own.get(name))
+        for name, domain in all_domains(own).items()
+    ]
+
+
+def sources(settings: Settings, own: Mapping[str, OwnDomain]) -> Sources:
+    """Return the sources of a site, compiled."""
+    domains = all_domains(own)
+    periods_s = {name: settings.domain(name).period_s or domain.period_s for name, domain in domains.items()}
+    return compile_sources(settings.sources, domains, periods_s, settings.site.time_zone)
 
 
 def limits(settings: Settings) -> IntakeLimits:
@@ -34,11 +51,13 @@ def limits(settings: Settings) -> IntakeLimits:
     )
 
 
-def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: Calendar) -> Plan:
+def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: Calendar, own: OwnDomain | None) -> Plan:
     model = None
     domain = domain if here.period_s is None else replace(domain, period_s=here.period_s)
-    window = _window_here(default_window(domain) if shelf is None else shelf.manifest.window.spec, here)
-    rules = sensor_rules(domain, window_s=window.length_s)
+    default = default_window(domain) if own is None else own.window
+    window = _window_here(default if shelf is None else shelf.manifest.window.spec, here)
+    limits_here = compiled_limits({**({} if own is None else own.limits), **here.limits}, domain)
+    rules = (*(limit.rule(domain) for limit in limits_here), *sensor_rules(domain, window_s=window.length_s))
     if shelf is not None:
         stated = shelf.manifest
         rules = (model_rule(stated, here), *rules)
@@ -48,6 +67,7 @@ def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: C
         window=window,
         rules=rules,
         model=model,
+        limits=limits_here,
         calendar=calendar,
         silent_after_s=here.silent_after_s,
     )

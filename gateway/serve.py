@@ -8,7 +8,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -17,19 +17,17 @@ import structlog
 import uvloop
 
 from contract import codec, topics
-from contract.domains import DOMAINS
+from contract.domains import Domain
 from contract.messages import DeviceState
-from gateway import plans as planning
 from gateway.app import Clock, Parts, run
 from gateway.backoff import Backoff
 from gateway.flow import LONGEST_WAIT_FOR_ROOM_S
 from gateway.health import Reporter, written_bytes
-from gateway.inference.shelf import Shelf, load_all
 from gateway.journal.sqlite import SqliteJournal
 from gateway.mqtt import Announcement, Session, SessionSettings
 from gateway.outbox.sqlite import SqliteOutbox
-from gateway.pipeline import Pipeline
 from gateway.ports import Lane, StorageFullError, Store
+from gateway.prepare import Prepared, prepare
 from gateway.settings import (
     BrokerSettings,
     InfluxSettings,
@@ -37,7 +35,6 @@ from gateway.settings import (
     LogSettings,
     Settings,
     secret,
-    shelves_folder,
 )
 from gateway.stores.alert_topic import AlertTopicStore
 from gateway.stores.local import LocalStore, QuarantineLimits
@@ -56,28 +53,26 @@ def serve(settings: Settings) -> None:
     :raises ShelfError: a model may not run; nothing was opened
     """
     configure_log(settings.log)
-    shelves = load_all(shelves_folder(settings))
-    uvloop.run(_serve(settings, shelves))
+    uvloop.run(_serve(prepare(settings)))
 
 
-async def _serve(settings: Settings, shelves: Sequence[Shelf]) -> None:
+async def _serve(ready: Prepared) -> None:
+    settings = ready.settings
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings.state_dir.mkdir(exist_ok=True, mode=0o750)
-    plans = planning.plans(settings, shelves)
-    scorers = [plan.model.scorer for plan in plans if plan.model is not None]
-    pipeline = Pipeline(plans, planning.limits(settings))
+    pipeline = ready.pipeline()
     clock = Clock(wall_s=time.time, monotonic_s=time.monotonic)
     async with AsyncExitStack() as opened:
-        broker = Session(session_settings(settings), ssl_context=ssl_context(settings.broker))
+        broker = Session(session_settings(settings, ready.subscriptions), ssl_context=ssl_context(settings.broker))
         files = await open_files(settings, stop)
         if files is None:
             return
         opened.push_async_callback(files.close)
         stores: list[Store] = [AlertTopicStore(broker, LocalReader(settings.state_dir / STORE_FILE).open_alerts())]
         if settings.influx is not None:
-            influx = _influx(settings.influx)
+            influx = _influx(settings.influx, ready.domains)
             opened.push_async_callback(influx.close)
             stores.append(influx)
         parts = Parts(
@@ -87,14 +82,14 @@ async def _serve(settings: Settings, shelves: Sequence[Shelf]) -> None:
             local=files.local,
             stores=stores,
             pipeline=pipeline,
-            reporter=Reporter(
-                pipeline, clock.wall_s, clock.monotonic_s, lambda: sum(scorer.inference_s for scorer in scorers)
-            ),
+            reporter=Reporter(pipeline, clock.wall_s, clock.monotonic_s, ready.inference_s),
             settings=settings,
             clock=clock,
             thrift=_thrift(settings.journal, clock),
         )
-        log.info("gateway started", gateway=settings.gateway, shelves=[shelf.manifest.domain for shelf in shelves])
+        log.info(
+            "gateway started", gateway=settings.gateway, shelves=[shelf.manifest.domain for shelf in ready.shelves]
+        )
         await run(parts, stop)
     log.info("gateway stopped", gateway=settings.gateway)
 
@@ -171,10 +166,10 @@ def lanes(settings: Settings) -> dict[str, tuple[Lane, ...]]:
     return taken
 
 
-def _influx(settings: InfluxSettings) -> Store:
+def _influx(settings: InfluxSettings, domains: Mapping[str, Domain]) -> Store:
     from gateway.stores.influx import InfluxStore  # noqa: PLC0415  # a second of start-up, where it is not needed
 
-    return InfluxStore(settings, DOMAINS)
+    return InfluxStore(settings, domains)
 
 
 def _thrift(settings: JournalSettings, clock: Clock) -> Thrift:
@@ -187,12 +182,14 @@ def _thrift(settings: JournalSettings, clock: Clock) -> Thrift:
     )
 
 
-def session_settings(settings: Settings) -> SessionSettings:
+def session_settings(
+    settings: Settings, subscriptions: tuple[str, ...] = (topics.ALL_TELEMETRY, topics.ALL_STATES)
+) -> SessionSettings:
     """Return how to reach the broker, and what it says in the gateway's name."""
     broker, state = settings.broker, topics.gateway(settings.gateway, "state")
     return SessionSettings(
         client_id=broker.client_id or f"edgefleet-{settings.gateway}",
-        subscriptions=(topics.ALL_TELEMETRY, topics.ALL_STATES),
+        subscriptions=subscriptions,
         host=broker.host,
         port=broker.port,
         protocol=broker.protocol,

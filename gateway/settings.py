@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from contract import topics
 from contract.errors import TopicError
+from gateway.limits import ChannelLimit
+from gateway.sources.settings import SourceSettings
 
 
 def _identity(text: str) -> str:
@@ -126,6 +128,8 @@ class DomainSettings(_Section):
     """Score below which it clears; lower than ``raise_at``. Default: the shelf's."""
     silent_after_s: float | None = Field(None, gt=0)
     """Time without a message after which a device is silent, seconds. Default: ten periods, at least 30 s."""
+    limits: dict[str, ChannelLimit] = {}
+    """Alerts on a channel's value, by name; they need no model."""
 
 
 class InfluxSettings(_Section):
@@ -154,6 +158,15 @@ class InfluxSettings(_Section):
             message = "the token is missing or given twice: set token or token_file"
             raise ValueError(message)
         return self
+
+
+class HomeAssistantSettings(_Section):
+    """Alerts and health of the devices, shown in Home Assistant by themselves (MQTT discovery)."""
+
+    prefix: str = Field("homeassistant", pattern=r"^[^+#/]+(/[^+#/]+)*$")
+    """Discovery prefix, as in Home Assistant's MQTT settings."""
+    expire_after_s: int = Field(120, ge=10)
+    """Time without a health report after which Home Assistant shows the gateway's values as unavailable, seconds."""
 
 
 class JournalSettings(_Section):
@@ -245,6 +258,8 @@ class Settings(_Section):
     """Folder of journal, outbox and local store; made if it is missing and its parent is there."""
     models_dir: Path | None = None
     """Folder of the shelves. Default: the ones that come with edgefleet."""
+    domains_dir: Path | None = None
+    """Folder of a user's own domains: ``NAME/domain.yaml``, with a shelf beside it where there is one."""
     health_every_s: float = Field(10.0, ge=0.1)
     """Time between two health reports, seconds."""
     broker: BrokerSettings = BrokerSettings()
@@ -255,6 +270,10 @@ class Settings(_Section):
     """What untrusted devices may do."""
     domains: dict[str, DomainSettings] = {}
     """Differences from a domain's defaults, by domain."""
+    sources: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")], SourceSettings] = {}
+    """Sensors that speak something else than edgefleet's own messages, by a name of your choice."""
+    home_assistant: HomeAssistantSettings | None = None
+    """Present, even empty: alerts and device health appear in Home Assistant."""
     influx: InfluxSettings | None = None
     """An InfluxDB to forward to. Default: the local store only."""
     journal: JournalSettings = JournalSettings()

@@ -17,8 +17,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from contract.domains import DOMAINS
+from contract.domains import DOMAINS, Domain
+from gateway.domains import DomainTableError, all_domains, own_domains
 from gateway.settings import Settings, TlsSettings
+from gateway.sources.checks import faults as source_faults
 
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -177,15 +179,19 @@ def _whole_faults(settings: Settings, lines: Mapping[KeyPath, int]) -> list[Faul
                 remedy=f"Create {settings.state_dir.parent}, or set state_dir to a folder that this user may write.",
             )
         )
+    domains, refused = _domains(settings, lines)
+    faults += refused
+    faults += _source_faults(settings, domains, lines)
     for name, domain in settings.domains.items():
-        if name not in DOMAINS:
+        faults += _limit_faults(name, settings, domains, lines)
+        if name not in domains:
             faults.append(
                 Fault(
                     line=lines.get(("domains", name)),
                     path=f"domains.{name}",
                     value=None,
                     rule="is not a domain.",
-                    remedy=f"Use one of: {', '.join(DOMAINS)}.",
+                    remedy=f"Use one of: {', '.join(domains)}.",
                 )
             )
         if domain.raise_at is not None and domain.clear_at is not None and domain.clear_at >= domain.raise_at:
@@ -215,6 +221,48 @@ def _whole_faults(settings: Settings, lines: Mapping[KeyPath, int]) -> list[Faul
                 )
             )
     return faults
+
+
+def _domains(settings: Settings, lines: Mapping[KeyPath, int]) -> tuple[dict[str, Domain], list[Fault]]:
+    """Return all domains, and the faults of the user's own."""
+    try:
+        return all_domains(own_domains(settings.domains_dir)), []
+    except DomainTableError as error:
+        remedy = "Mend the table; docs/your-own-domain.md shows one."
+        return dict(DOMAINS), [
+            Fault(
+                line=lines.get(("domains_dir",)),
+                path=f"{fault.file}: {fault.path}",
+                value=None,
+                rule=f"is refused: {fault.message}.",
+                remedy=remedy,
+            )
+            for fault in error.faults
+        ]
+
+
+def _source_faults(settings: Settings, domains: Mapping[str, Domain], lines: Mapping[KeyPath, int]) -> Iterator[Fault]:
+    for name, source in settings.sources.items():
+        for fault in source_faults(source, domains):
+            path: KeyPath = ("sources", name, *fault.place)
+            line = next((lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in lines), None)
+            yield Fault(line=line, path=_dotted(path), value=fault.value, rule=fault.rule, remedy=fault.remedy)
+
+
+def _limit_faults(
+    name: str, settings: Settings, domains: Mapping[str, Domain], lines: Mapping[KeyPath, int]
+) -> Iterator[Fault]:
+    for limit, stated in settings.domain(name).limits.items():
+        channels = domains[name].channel_names if name in domains else ()
+        if channels and stated.channel not in channels:
+            path: KeyPath = ("domains", name, "limits", limit, "channel")
+            yield Fault(
+                line=lines.get(path),
+                path=_dotted(path),
+                value=stated.channel,
+                rule=f"is not a channel of {name}.",
+                remedy=f"Use one of: {', '.join(channels)}.",
+            )
 
 
 def _model_at(path: KeyPath) -> type[BaseModel]:

@@ -1,0 +1,1 @@
+"""Payload formats: bytes to records, each a mapping of fields with the time that the format itself carries."""
