@@ -1,4 +1,4 @@
-"""Exponential backoff with full jitter, after Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015)."""
+"""Exponential backoff with jitter, after Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015)."""
 
 from __future__ import annotations
 
