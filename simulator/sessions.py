@@ -11,6 +11,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 import aiomqtt
@@ -20,6 +21,7 @@ from contract.codec import encode_state
 from contract.messages import DeviceState
 from contract.topics import DeviceId
 from simulator.broker_url import BrokerUrl
+from simulator.errors import RefusedError
 
 FIRST_RETRY_S: Final = 0.25
 LONGEST_RETRY_S: Final = 10.0
@@ -46,15 +48,26 @@ class Session(Protocol):
 
 
 SessionOf = Callable[[DeviceId], Session]
+Login = tuple[str | None, str | None]
+"""User name and password."""
 
 
 class MqttSession:
     """A device's session; connects with its first message."""
 
-    def __init__(self, device: DeviceId, broker: BrokerUrl, connecting: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        device: DeviceId,
+        broker: BrokerUrl,
+        connecting: asyncio.Semaphore,
+        login: Login = (None, None),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         """Prepare; ``connecting`` bounds how many devices of a fleet connect at once."""
         self._device = device
         self._broker = broker
+        self._login = login
+        self._tls = tls
         self._connecting = connecting
         self._client: aiomqtt.Client | None = None
         self.connections = 0
@@ -97,13 +110,13 @@ class MqttSession:
         client = aiomqtt.Client(
             self._broker.host,
             self._broker.port,
-            username=self._broker.username,
-            password=self._broker.password,
+            username=self._login[0],
+            password=self._login[1],
             identifier=str(self._device).replace("/", "."),
             will=aiomqtt.Will(state, encode_state(DeviceState.OFFLINE), qos=1, retain=True),
             keepalive=KEEP_ALIVE_S,
             logger=_paho_log,
-            tls_context=ssl.create_default_context() if self._broker.tls else None,
+            tls_context=self._tls,
         )
         # a lost connection shows in the next publish; nobody else need look at this future
         client._disconnected.add_done_callback(_look_at)  # noqa: SLF001
@@ -134,6 +147,50 @@ def _cut(client: aiomqtt.Client) -> None:
 
 
 def mqtt_sessions(broker: BrokerUrl, *, connect_at_once: int = 32) -> SessionOf:
-    """Return a maker of sessions with one broker."""
+    """Return a maker of sessions with one broker.
+
+    :raises RefusedError: a file that the address names cannot be used, or a device has no password in it
+    """
     connecting = asyncio.Semaphore(connect_at_once)
-    return lambda device: MqttSession(device, broker, connecting)
+    passwords, tls = read_passwords(broker.passwords_file), ssl_context(broker)
+
+    def session(device: DeviceId) -> MqttSession:
+        login = broker.username, broker.password
+        if broker.passwords_file is not None:
+            if str(device) not in passwords:
+                raise RefusedError(str(broker.passwords_file), [f"{device} has no line in it."])
+            login = str(device), passwords[str(device)]
+        return MqttSession(device, broker, connecting, login, tls)
+
+    return session
+
+
+def read_passwords(file: Path | None) -> dict[str, str]:
+    """Return passwords by user name; none without a file.
+
+    :raises RefusedError: it cannot be read
+    """
+    if file is None:
+        return {}
+    try:
+        lines = file.read_text().splitlines()
+    except OSError as error:
+        raise RefusedError(str(file), [f"cannot be read: {error.strerror}."]) from error
+    pairs = (line.partition(":") for line in lines if line)
+    return {username: password for username, _, password in pairs}
+
+
+def ssl_context(broker: BrokerUrl) -> ssl.SSLContext | None:
+    """Return how to encrypt towards a broker; ``None`` where its address does not ask for it.
+
+    :raises RefusedError: a certificate or key cannot be used
+    """
+    if not broker.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=broker.ca_file)
+        if broker.certificate_file is not None:
+            context.load_cert_chain(broker.certificate_file, broker.key_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise RefusedError("broker's certificates", [str(error)]) from error
+    return context

@@ -1,0 +1,30 @@
+# The project's own image: gateway and simulated fleet. linux/amd64 and linux/arm64.
+# Versions come from uv.lock, checked by hash.
+
+FROM python:3.11-slim AS build
+WORKDIR /build
+RUN --mount=type=cache,target=/root/.cache pip install --quiet --root-user-action=ignore uv
+COPY pyproject.toml uv.lock ./
+ENV UV_PROJECT_ENVIRONMENT=/opt/edgefleet/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
+RUN --mount=type=cache,target=/root/.cache uv sync --quiet --frozen --no-install-project --no-dev --extra demo
+COPY contract /opt/edgefleet/app/contract
+COPY gateway /opt/edgefleet/app/gateway
+COPY simulator /opt/edgefleet/app/simulator
+COPY edgefleet /opt/edgefleet/app/edgefleet
+COPY models /opt/edgefleet/app/models
+COPY deploy/compose/*.py /opt/edgefleet/app/deploy/compose/
+RUN rm -rf /opt/edgefleet/app/models/training \
+    && /opt/edgefleet/venv/bin/python -m compileall -q /opt/edgefleet/app
+
+FROM python:3.11-slim
+# volumes take the owner of the folder that they are mounted on
+RUN useradd --system --uid 10001 --user-group --no-create-home gateway \
+    && useradd --system --uid 10002 --user-group --no-create-home fleet \
+    && install -d -o gateway -g gateway -m 0750 /var/lib/edgefleet \
+    && install -d -m 0755 /run/edgefleet
+COPY --from=build /opt/edgefleet /opt/edgefleet
+ENV PATH=/opt/edgefleet/venv/bin:$PATH PYTHONPATH=/opt/edgefleet/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+WORKDIR /opt/edgefleet/app
+USER gateway
+ENTRYPOINT ["python", "-m", "edgefleet"]
+CMD ["--help"]
