@@ -16,6 +16,8 @@ from edgefleet.scoring import Score, score
 from gateway.settings import Settings, shelves_folder
 
 COUNTS: Final = ("published", "stored", "duplicate", "late", "quarantined", "lost")
+HEADINGS: Final = ("publ.", "stored", "dupl.", "late", "quar.", "lost")
+"""The same, short enough for 80 columns."""
 
 
 def scores(truth_file: Path, state_dir: Path) -> dict[str, Score]:
@@ -50,12 +52,15 @@ def ledger_rows(state_dir: Path) -> list[dict[str, Any]]:
 
 def alert_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Return alerts as a table."""
-    table = Table("since (UTC)", "state", "severity", "device", "rule", "score", "why")
+    table = Table()
+    table.add_column("since (UTC), device", no_wrap=True)
+    table.add_column("alert")
+    table.add_column("why")
     for row in rows:
         since = datetime.fromtimestamp(row["onset_s"], UTC).strftime("%Y-%m-%d %H:%M:%S")
         device = f"{row['site']}/{row['domain']}/{row['device']}"
-        cells = (since, row["state"], row["severity"], device, row["rule"], f"{row['score']:.2f}", row["summary"])
-        table.add_row(*map(escape, cells))
+        alert = f"{row['rule']}, {row['severity']}\n{row['state']}, {row['score']:.2f}"
+        table.add_row(escape(f"{since}\n{device}"), escape(alert), escape(row["summary"]), end_section=True)
     return table
 
 
@@ -63,11 +68,10 @@ def audit_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Return the ledger as a table, with its sums."""
     table = Table(show_footer=True)
     table.add_column("device", footer=f"{len(rows)} devices", no_wrap=True)
-    for name in COUNTS:
-        table.add_column(name, justify="right", footer=f"{sum(row[name] for row in rows):,}")
-    table.add_column("missing numbers", footer="")
+    for name, heading in zip(COUNTS, HEADINGS, strict=True):
+        table.add_column(heading, justify="right", no_wrap=True, footer=f"{sum(row[name] for row in rows):,}")
     for row in rows:
         gaps = ", ".join(f"{first}-{last}" for first, last in row["gaps"])
-        device = f"{row['site']}/{row['domain']}/{row['device']}"
-        table.add_row(device, *(f"{row[name]:,}" for name in COUNTS), gaps)
+        device = f"{row['site']}/{row['domain']}/{row['device']}" + (f"\n  missing {gaps}" if gaps else "")
+        table.add_row(device, *(f"{row[name]:,}" for name in COUNTS))
     return table

@@ -19,6 +19,7 @@ from simulator.device_faults import Device
 from simulator.errors import UnknownWorldError
 from simulator.events import Draw, Shares, Span
 from simulator.settings import FleetSettings, GroupSettings
+from simulator.turns import in_turn
 from simulator.worlds import Plant, World
 
 OPEN_END_S: Final = 7 * 86400.0
@@ -165,7 +166,8 @@ def _build_group(
     shares = Shares(faults=settings.faults, look_alikes=settings.look_alikes, device_faults=settings.device_faults)
     # each group begins elsewhere in the list of device faults, so that a small fleet shows all of them
     events = draw.events(shares, first_device_fault=number * math.ceil(settings.device_faults * group.devices))
-    plants = world.plants(group.site, names, seed=settings.seed, start_s=span.start_s, faults=events.faults)
+    faults = {name: in_turn(events.faults[name]) for name in names}
+    plants = world.plants(group.site, names, seed=settings.seed, start_s=span.start_s, faults=faults)
     lines = tuple(
         PlantLine(
             plant,
