@@ -18,12 +18,18 @@ _PAGE_FIGURES: Final = ("page_count", "freelist_count", "page_size")
 
 
 def prune(connection: sqlite3.Connection, now_s: float, keep: Keep) -> Pruned:
-    """Delete what is older than it need be, and the oldest beyond the limit of bytes."""
+    """Delete what is older than it need be, and the oldest beyond the limit of bytes.
+
+    What was measured ages by the newest reading, where that is behind the clock: a clock that jumps ahead deletes
+    nothing, nor does the clock age a recording of another year that was just replayed.
+    """
+    (newest_s,) = connection.execute("SELECT max(last_s) FROM readings").fetchone()
+    measured_s = now_s if newest_s is None else min(now_s, newest_s)
     with transaction(connection):
-        readings = _delete(connection, "readings WHERE last_s < ?", now_s - keep.readings_s)
-        points = _delete(connection, "points WHERE time_ns < ?", nanoseconds(max(0.0, now_s - keep.points_s)))
+        readings = _delete(connection, "readings WHERE last_s < ?", measured_s - keep.readings_s)
+        points = _delete(connection, "points WHERE time_ns < ?", nanoseconds(max(0.0, measured_s - keep.points_s)))
         over = "SELECT id FROM alerts WHERE state = 'resolved' AND at_s < ?"
-        alerts = _delete(connection, f"alerts WHERE id IN ({over})", now_s - keep.alerts_s)
+        alerts = _delete(connection, f"alerts WHERE id IN ({over})", measured_s - keep.alerts_s)
         old_s = now_s - keep.quarantine_s
         quarantined = _delete(connection, "quarantine WHERE received_s < ?", old_s)
         quarantined += _delete(connection, "refused WHERE stored_s < ?", old_s)
