@@ -96,12 +96,18 @@ def findings(anatomy: Anatomy) -> list[Finding]:
 
 def _types(anatomy: Anatomy) -> list[Finding]:
     ends = [tensor for tensor in (*anatomy.inputs, *anatomy.outputs) if tensor.type != "int8"]
-    names = {np.dtype(kind).name for kind in _WHOLE_NUMBERS}
-    inner = [tensor for tensor in anatomy.tensors if tensor.type not in names and tensor not in ends]
+    whole = {np.dtype(kind).name for kind in _WHOLE_NUMBERS}
+    inner: dict[str, list[str]] = {}
+    for tensor in anatomy.tensors:
+        if tensor.type not in whole and tensor not in ends:
+            inner.setdefault(tensor.type, []).append(tensor.name)
     unscaled = [tensor for tensor in (*anatomy.inputs, *anatomy.outputs) if tensor.type == "int8" and tensor.scale <= 0]
     return (
         [Finding("int8", f"{tensor.name!r} is {tensor.type}: inputs and outputs must be int8") for tensor in ends]
-        + [Finding("int8", f"{tensor.name!r} is {tensor.type}: all tensors must be whole numbers") for tensor in inner]
+        + [
+            Finding("int8", f"{len(names)} tensors inside are {kind}, such as {names[0]!r}: all must be whole numbers")
+            for kind, names in inner.items()
+        ]
         + [Finding("int8", f"{tensor.name!r} has no scale: it was not quantised") for tensor in unscaled]
     )
 

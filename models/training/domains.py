@@ -50,7 +50,7 @@ AGRICULTURE_RECIPE: Final = Recipe(
     life_s=30.0 * HOUR_S,
     shown_s=(DAY_S, HOUR_S),
     devices=12,
-    fleets={"train": 32, "validation": 16, "test": 16},
+    fleets={"train": 72, "validation": 16, "test": 16},
     dwell_hops=(0, 2, 4, 6),
     cooldown_s=2.0 * HOUR_S,
     naive=(NaiveRule(name="body temperature alone", feature="body_temperature_c_mean"),),

@@ -13,11 +13,9 @@ from gateway.inference.manifest import Manifest
 from gateway.inference.shelf import Vectors, golden_features
 from models.training.dataset import Rows
 
-DEVICES: Final = 3
-"""Golden devices: one with a fault, one with a look-alike, one without an event, where the fleet has them."""
 WINDOWS: Final = 24
-"""Golden windows of each device, spread over its scored life."""
-RANDOM: Final = 256
+"""Golden windows of each golden device, spread over its scored life."""
+RANDOM: Final = 4096
 """Random int8 inputs beside the golden ones when parity is measured: corners that no simulated window reaches."""
 
 
@@ -64,11 +62,12 @@ def parity_quanta(model: bytes, golden: Vectors) -> int:
 
 
 def _devices(rows: Rows) -> list[int]:
-    kinds = {truth.device: truth.kind for truth in rows.recording.truths}
+    """Return a device with a fault, one with look-alikes only and one without an event, where the fleet has them."""
     names = [device.device for device in rows.recording.devices]
-    wanted = ("fault", "look_alike", None)
-    first = [next((i for i, name in enumerate(names) if kinds.get(name) == kind), None) for kind in wanted]
-    return list(dict.fromkeys([index for index in first if index is not None]))[:DEVICES]
+    met = [{truth.kind for truth in rows.recording.truths if truth.device == name} for name in names]
+    wanted = (lambda kinds: "fault" in kinds, lambda kinds: kinds == {"look_alike"}, lambda kinds: not kinds)
+    first = [next((index for index, kinds in enumerate(met) if want(kinds)), None) for want in wanted]
+    return [index for index in first if index is not None]
 
 
 def _windows(rows: Rows, index: int, place: int) -> list[tuple[int, float]]:
