@@ -116,7 +116,7 @@ def _name(metric: Metric, birth: Birth) -> str:
 
 
 def _session(message: Payload) -> int | None:
-    return next((int(m.value) for m in message.metrics if m.name == _SESSION and m.value is not None), None)
+    return next((int(m.value) for m in message.metrics if m.name == _SESSION and m.whole), None)
 
 
 def _note(found: Found, node: Node, *, born: bool) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from contract.errors import PayloadError
-from gateway.sources.records import Record
+from gateway.sources.records import Record, number
 
 VERSION: Final = 10
 RELATIVE_BELOW_S: Final = 2.0**28
@@ -57,7 +58,7 @@ def _check(document: Any) -> None:
 
 
 def _understood(record: Mapping[Any, Any], base: Mapping[str, Any]) -> None:
-    if base.get("bver", VERSION) > VERSION:
+    if _real(base, "bver") > VERSION:
         raise PayloadError(f"SenML of version {base['bver']}; {VERSION} is the newest that is known")
     for key in record:
         if isinstance(key, str) and key.endswith("_"):
@@ -78,6 +79,7 @@ def _time_s(record: Mapping[Any, Any], base: Mapping[str, Any], now_s: float) ->
 
 def _real(record: Mapping[Any, Any], key: str) -> float:
     value = record.get(key, 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    found = math.nan if isinstance(value, str) else number(value, {})
+    if math.isnan(found):
         raise PayloadError(f"SenML {key} = {value!r:.40} is not a number")
-    return value
+    return found
