@@ -303,6 +303,28 @@ def models(context: typer.Context) -> None:
     shelves(args=context.args, prog_name="edgefleet models")
 
 
+@app.command(context_settings=PASS_ON)
+def console(context: typer.Context) -> None:
+    """Serve the web page over a gateway's local store.
+
+    Example: `edgefleet console --state /var/lib/edgefleet --listen 127.0.0.1:8080`
+    """
+    from edgefleet.console_cli import console_app
+
+    console_app(args=context.args, prog_name="edgefleet console")
+
+
+@app.command(context_settings=PASS_ON)
+def labels(context: typer.Context) -> None:
+    """List what operators said of alerts on that page.
+
+    Example: `edgefleet labels --state /var/lib/edgefleet --json`
+    """
+    from edgefleet.console_cli import labels_app
+
+    labels_app(args=context.args, prog_name="edgefleet labels")
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn errors that a person can act on into their message and an exit code."""

@@ -97,28 +97,29 @@ def _domain_score(truths: Sequence[Truth], firings: Sequence[Alert], tolerance: 
     by_model = [alert for alert in firings if alert.model_version is not None]
     by_sensor = [alert for alert in firings if alert.model_version is None]
     grace_s = tolerance.grace_s
-    false = [alert for alert in by_model if not any(_explains(truth, alert, grace_s) for truth in faults)]
-    detectable = [truth for truth in faults if _detectable(truth, tolerance, watched)]
-    delays = {id(truth): _delay_s(truth, by_model, grace_s) for truth in detectable}
-    found = [delay_s for delay_s in delays.values() if delay_s is not None]
+    false = [alert for alert in by_model if not any(explains(truth, alert, grace_s) for truth in faults)]
+    findable = [truth for truth in faults if detectable(truth, tolerance, watched)]
+    delays = {id(truth): delay_s(truth, by_model, grace_s) for truth in findable}
+    found = [one for one in delays.values() if one is not None]
     return Score(
-        faults=len(detectable),
+        faults=len(findable),
         detected=len(found),
-        undetectable=len(faults) - len(detectable),
+        undetectable=len(faults) - len(findable),
         alerts=len(by_model),
         true_alerts=len(by_model) - len(false),
         precision=_ratio(len(by_model) - len(false), len(by_model)),
-        recall=_ratio(len(found), len(detectable)),
+        recall=_ratio(len(found), len(findable)),
         median_delay_s=median(found) if found else None,
         false_alarms_per_device_day=_ratio(len(false), watched.device_days),
-        false_alarms=dict(Counter(_circumstance(alert, harmless, grace_s) for alert in false)),
-        missed=dict(Counter(truth.fault for truth in detectable if delays[id(truth)] is None)),
+        false_alarms=dict(Counter(circumstance(alert, harmless, grace_s) for alert in false)),
+        missed=dict(Counter(truth.fault for truth in findable if delays[id(truth)] is None)),
         device_faults=len(hardware),
-        device_faults_noticed=sum(any(_explains(truth, alert, grace_s) for alert in by_sensor) for truth in hardware),
+        device_faults_noticed=sum(any(explains(truth, alert, grace_s) for alert in by_sensor) for truth in hardware),
     )
 
 
-def _explains(truth: Truth, alert: Alert, grace_s: float) -> bool:
+def explains(truth: Truth, alert: Alert, grace_s: float) -> bool:
+    """Tell whether an event is what an alert is about, each being there at that time."""
     return (
         alert.site == truth.site
         and (alert.device == truth.device or alert.device in truth.affected)
@@ -126,18 +127,21 @@ def _explains(truth: Truth, alert: Alert, grace_s: float) -> bool:
     )
 
 
-def _detectable(truth: Truth, tolerance: Tolerance, watched: Watched) -> bool:
+def detectable(truth: Truth, tolerance: Tolerance, watched: Watched) -> bool:
+    """Tell whether a fault began early enough in the device's data to be found."""
     last_s = watched.last_s.get((truth.site, truth.device))
     # a device without any data should have been heard of: its faults count
     return last_s is None or truth.onset_s <= last_s - tolerance.margin_s
 
 
-def _delay_s(truth: Truth, alerts: Sequence[Alert], grace_s: float) -> float | None:
-    return min((alert.onset_s - truth.onset_s for alert in alerts if _explains(truth, alert, grace_s)), default=None)
+def delay_s(truth: Truth, alerts: Sequence[Alert], grace_s: float) -> float | None:
+    """Return the time from an event's onset to the first alert about it, seconds; ``None`` where there is none."""
+    return min((alert.onset_s - truth.onset_s for alert in alerts if explains(truth, alert, grace_s)), default=None)
 
 
-def _circumstance(alert: Alert, harmless: Sequence[Truth], grace_s: float) -> str:
-    return next((truth.fault for truth in harmless if _explains(truth, alert, grace_s)), CLEAN)
+def circumstance(alert: Alert, harmless: Sequence[Truth], grace_s: float) -> str:
+    """Return what was going on where a false alarm arose: the label of something harmless, or ``clean``."""
+    return next((truth.fault for truth in harmless if explains(truth, alert, grace_s)), CLEAN)
 
 
 def _ratio(part: float, whole: float) -> float | None:

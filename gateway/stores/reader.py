@@ -24,13 +24,39 @@ from contract.topics import DeviceId
 from gateway.ports import LedgerLine, Quarantined
 from gateway.sqlite_file import StorageError, translated
 
+__all__ = [
+    "Block",
+    "Counts",
+    "LedgerLine",
+    "LocalReader",
+    "Quarantined",
+    "StorageError",
+    "StoredAlert",
+    "StoredRefusal",
+]
+
 _fields = msgspec.msgpack.Decoder(dict[str, FieldValue]).decode
 _gaps = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
 _tags = msgspec.json.Decoder(dict[str, str]).decode
 
+_SAMPLES_AT_ONCE: Final = 65_536
+"""Samples that :meth:`LocalReader.blocks` puts into one block, about: some megabytes."""
+
 _NEWEST: Final = """NOT EXISTS (SELECT 1 FROM alerts AS later WHERE later.id = alerts.id
     AND (later.at_s, later.state) > (alerts.at_s, alerts.state))"""
 """An alert's newest transition; at the same time, ``resolved`` comes after ``firing``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Some samples of one device, by time."""
+
+    times: NDArray[np.float64]
+    """Unix seconds, shape ``(n,)``."""
+    values: NDArray[np.float32]
+    """Shape ``(n, channels)`` in the domain's order, NaN where missing."""
+    late: NDArray[np.bool_]
+    """Which came after their window had closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +119,37 @@ class LocalReader:
 
         Times have shape ``(n,)``, Unix seconds; values ``(n, channels)`` in the domain's order, NaN where missing.
         """
-        query = """SELECT count, times, samples FROM readings JOIN devices ON number = readings.device
+        blocks = list(self.blocks(device, start_s, end_s))
+        times = np.concatenate([block.times for block in blocks]) if blocks else np.empty(0)
+        order = np.argsort(times, kind="stable")
+        return times[order], _below([block.values for block in blocks])[order]
+
+    def blocks(self, device: DeviceId, start_s: float, end_s: float) -> Iterator[Block]:
+        """Yield the samples with ``start_s <= time < end_s`` in bounded blocks, each by time.
+
+        For what needs not all of them at once: a million samples pass so through little memory.
+        """
+        query = """SELECT late, count, times, samples FROM readings JOIN devices ON number = readings.device
             WHERE (site, domain, devices.device) = (?, ?, ?) AND last_s >= ? AND first_s < ? ORDER BY start_ns, late"""
         with self._rows(query, (device.site, device.domain, device.device, start_s, end_s)) as rows:
-            blocks = list(rows)
-        times = np.frombuffer(b"".join(times for _, times, _ in blocks), "<f8")
-        values = _stack([np.frombuffer(samples, "<f4").reshape(count, -1) for count, _, samples in blocks])
-        order = np.argsort(times, kind="stable")
-        order = order[(times[order] >= start_s) & (times[order] < end_s)]
-        return times[order].astype(np.float64), values[order].astype(np.float32)
+            waiting: list[tuple[int, int, bytes, bytes]] = []
+            held = 0
+            for row in rows:
+                waiting.append(row)
+                held += row[1]
+                if held >= _SAMPLES_AT_ONCE:
+                    yield _block(waiting, start_s, end_s)
+                    waiting, held = [], 0
+            if waiting:
+                yield _block(waiting, start_s, end_s)
+
+    def span(self, device: DeviceId) -> tuple[float, float] | None:
+        """Return the time of the first and the last sample of a device, Unix seconds; ``None`` where it has none."""
+        query = """SELECT min(first_s), max(last_s) FROM readings JOIN devices ON number = readings.device
+            WHERE (site, domain, devices.device) = (?, ?, ?)"""
+        with self._rows(query, (device.site, device.domain, device.device)) as rows:
+            first_s, last_s = next(rows)
+        return None if first_s is None else (first_s, last_s)
 
     def points(
         self, measurement: str, device: DeviceId | None = None, start_s: float = 0.0, end_s: float = 2.0**33
@@ -115,6 +163,22 @@ class LocalReader:
             values += [device.site, device.device]
         with self._rows(f"{query} ORDER BY time_ns, series", values) as rows:
             return [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
+
+    def newest_points(self, measurement: str, device: DeviceId | None = None, *, limit: int) -> list[Point]:
+        """Return the newest points of a measurement, of one device or of all, by time."""
+        values: list[object] = [measurement]
+        of_device = ""
+        if device is not None:
+            of_device = " AND site = ? AND device = ?"
+            values += [device.site, device.device]
+        # of each series the newest, found in the index; then the newest of these
+        query = f"""SELECT tags, fields, time_ns FROM series JOIN points ON series = number
+            WHERE measurement = ?{of_device} AND time_ns >= ifnull((SELECT time_ns FROM points AS edge
+                WHERE edge.series = number ORDER BY time_ns DESC LIMIT 1 OFFSET ?), -1)
+            ORDER BY time_ns DESC LIMIT ?"""
+        with self._rows(query, [*values, limit - 1, limit]) as rows:
+            found = [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
+        return found[::-1]
 
     def open_alerts(self) -> list[Alert]:
         """Return the alerts that fire, oldest first: what a new :class:`AlertTopicStore` starts from."""
@@ -150,11 +214,23 @@ class LocalReader:
         query = "SELECT stored_s, payload FROM alerts WHERE at_s >= ? ORDER BY at_s, id, state"
         return self._alerts(query, [since_s])
 
-    def ledger(self) -> list[LedgerLine]:
-        """Return what became of every device's samples, by device."""
+    def changes(self, limit: int) -> list[StoredAlert]:
+        """Return the transitions that were stored last, newest first."""
+        return self._alerts("SELECT stored_s, payload FROM alerts ORDER BY rowid DESC LIMIT ?", [limit])
+
+    def alert(self, alert_id: str) -> list[StoredAlert]:
+        """Return the transitions of one alert, by time; none where it is not known."""
+        return self._alerts("SELECT stored_s, payload FROM alerts WHERE id = ? ORDER BY at_s, state", [alert_id])
+
+    def ledger(self, device: DeviceId | None = None) -> list[LedgerLine]:
+        """Return what became of every device's samples, or of one's, by device."""
         query = """SELECT site, domain, device, published, stored, duplicate, late, quarantined, lost, gaps, last_s
-            FROM ledger ORDER BY site, domain, device"""
-        with self._rows(query) as rows:
+            FROM ledger"""
+        values: tuple[str, ...] = ()
+        if device is not None:
+            query += " WHERE (site, domain, device) = (?, ?, ?)"
+            values = (device.site, device.domain, device.device)
+        with self._rows(f"{query} ORDER BY site, domain, device", values) as rows:
             return [LedgerLine(*(*row[:9], _gaps(row[9]), row[10])) for row in rows]
 
     def quarantine(self, limit: int = -1) -> list[Quarantined]:
@@ -223,7 +299,20 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _stack(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _block(rows: list[tuple[int, int, bytes, bytes]], start_s: float, end_s: float) -> Block:
+    times = np.frombuffer(b"".join(times for _, _, times, _ in rows), "<f8").astype(np.float64)
+    late = np.repeat([bool(late) for late, *_ in rows], [count for _, count, _, _ in rows])
+    widths = [len(samples) // 4 // count for _, count, _, samples in rows]
+    if len(set(widths)) == 1:  # nearly always; thousands of small arrays would take long
+        values = np.frombuffer(b"".join(samples for *_, samples in rows), "<f4").reshape(-1, widths[0])
+    else:
+        values = _below([np.frombuffer(samples, "<f4").reshape(count, -1) for _, count, _, samples in rows])
+    order = np.argsort(times, kind="stable")
+    order = order[(times[order] >= start_s) & (times[order] < end_s)]
+    return Block(times=times[order], values=values[order].astype(np.float32, copy=False), late=late[order])
+
+
+def _below(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Put blocks one below the other; a block from before a channel was added has NaN in it."""
     width = max((block.shape[1] for block in blocks), default=0)
     padded = [np.pad(block, ((0, 0), (0, width - block.shape[1])), constant_values=np.nan) for block in blocks]

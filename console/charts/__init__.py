@@ -1,0 +1,1 @@
+"""Options of the charts, from data alone. Pure."""

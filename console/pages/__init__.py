@@ -1,0 +1,1 @@
+"""The pages: each builds its parts once and shows them anew whenever the store changed."""
