@@ -128,9 +128,9 @@ INDUSTRIAL: Final = Domain(
         Channel(
             name="pressure_bar",
             unit="bar",
-            low=-1.0,
+            low=-2.0,
             high=40.0,
-            description="Pressure behind the pump, relative",
+            description="Pressure behind the pump, relative to the air; below -1 only by a sensor's offset",
         ),
         Channel(
             name="temperature_c",
