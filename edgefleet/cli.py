@@ -37,6 +37,17 @@ app = typer.Typer(
 
 State = Annotated[Path, typer.Option("--state", help="State folder of a gateway.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+CsvFile = Annotated[Path, typer.Argument(help="CSV file with a header.", metavar="FILE.csv")]
+DomainName = Annotated[str, typer.Option(help="What the device is: agriculture, industrial, retail or traffic.")]
+DeviceName = Annotated[str, typer.Option(help="Name of the device.")]
+SiteName = Annotated[str, typer.Option(help="Name of the site.")]
+Columns = Annotated[
+    str | None, typer.Option("--map", help="COLUMN=channel,… or COLUMN=channel*FACTOR to convert a unit.")
+]
+TimeColumn = Annotated[str | None, typer.Option(help="Column with the time; default: found.")]
+Delimiter = Annotated[str | None, typer.Option(help="Between two fields; default: found.")]
+Zone = Annotated[str, typer.Option(help="Time zone of times without an offset.")]
+Start = Annotated[str | None, typer.Option(help="Time of the first row, where the file has none (ISO 8601).")]
 BrokerChoice = Literal["auto", "mosquitto", "amqtt"]
 Broker = Annotated[str, typer.Option("--broker", help="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts:// for TLS.")]
 
@@ -175,20 +186,16 @@ def simulate(
 @app.command()
 def replay(
     *,
-    file: Annotated[Path, typer.Argument(help="CSV file with a header.", metavar="FILE.csv")],
-    domain: Annotated[str, typer.Option(help="What the device is: agriculture, industrial, retail or traffic.")],
-    device: Annotated[str, typer.Option(help="Name of the device.")],
+    file: CsvFile,
+    domain: DomainName,
+    device: DeviceName,
     broker: Broker,
-    site: Annotated[str, typer.Option(help="Name of the site.")] = "replay",
-    columns: Annotated[
-        str | None, typer.Option("--map", help="COLUMN=channel,… or COLUMN=channel*FACTOR to convert a unit.")
-    ] = None,
-    time_column: Annotated[str | None, typer.Option(help="Column with the time; default: found.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Between two fields; default: found.")] = None,
-    zone: Annotated[str, typer.Option(help="Time zone of times without an offset.")] = "UTC",
-    start: Annotated[
-        str | None, typer.Option(help="Time of the first row, where the file has none (ISO 8601).")
-    ] = None,
+    site: SiteName = "replay",
+    columns: Columns = None,
+    time_column: TimeColumn = None,
+    delimiter: Delimiter = None,
+    zone: Zone = "UTC",
+    start: Start = None,
     period_s: Annotated[
         float | None,
         typer.Option(
@@ -230,6 +237,71 @@ def replay(
         url = BrokerUrl.parse(broker)
         published = asyncio.run(run(recording_of(request), url, speed, _progress()))
     _published(published.samples, published.messages, as_json=as_json)
+
+
+@app.command()
+def backtest(
+    *,
+    file: CsvFile,
+    domain: DomainName,
+    device: DeviceName,
+    out: Annotated[Path, typer.Option(help="CSV file to write, a row a window: window_end,score,coverage,state.")],
+    site: SiteName = "replay",
+    columns: Columns = None,
+    time_column: TimeColumn = None,
+    delimiter: Delimiter = None,
+    zone: Zone = "UTC",
+    start: Start = None,
+    period_s: Annotated[
+        float | None,
+        typer.Option(
+            "--period", parser=_checked(parse_duration), metavar="TIME", help="Between two rows; default: the domain's."
+        ),
+    ] = None,
+    raise_at: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Also count the alerts under this threshold.")
+    ] = None,
+    clear_at: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="With --raise-at: where they clear.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a recorded CSV file through the gateway's pipeline, offline: every score, and every alert that would fire.
+
+    Example: `edgefleet backtest pump.csv --domain industrial --device pump-1 --map "Current=current_a" --out scores.csv
+    --raise-at 0.9`
+    """
+    from edgefleet import backtest as room
+    from edgefleet.running import ReplayRequest, recording_of
+    from gateway.settings import DomainSettings, Settings
+
+    request = ReplayRequest(
+        file=file,
+        site=site,
+        domain=domain,
+        device=device,
+        columns=columns,
+        time_column=time_column,
+        delimiter=delimiter,
+        zone=zone,
+        start=start,
+        period_s=period_s,
+    )
+    with _errors():
+        recording = recording_of(request)
+        settings = Settings(domains={domain: DomainSettings(period_s=period_s)})
+        plan = room.plan_for(domain, settings)
+        found = room.backtest(recording, plan)
+        other = None
+        if raise_at is not None:
+            other = room.backtest(recording_of(request), room.with_thresholds(plan, raise_at, clear_at))
+        room.write_rows(found.rows, out)
+    if as_json:
+        _print_json(room.as_json(found, other))
+        return
+    console = _console()
+    console.print(room.alert_table(found))
+    console.print(f"{len(found.rows)} windows in {out}; {len(found.fired)} alerts would have fired")
+    if other is not None:
+        console.print(f"with raise_at {raise_at}: {len(other.fired)} instead of {len(found.fired)}")
 
 
 @app.command()

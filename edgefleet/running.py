@@ -128,8 +128,8 @@ class ReplayRequest:
     zone: str
     start: str | None
     period_s: float | None
-    speed: float
-    shift_to_now: bool
+    speed: float = 1.0
+    shift_to_now: bool = False
 
 
 def recording_of(request: ReplayRequest) -> Recording:

@@ -56,6 +56,7 @@ class Recorded:
     options: Sequence[str]
     rows: pd.DataFrame
     """Channels by time (Unix seconds), as the file has them."""
+    period_s: float
     window_s: float
     hop_s: float
 
@@ -81,6 +82,7 @@ def skab(data: Path) -> Recorded:
         device=DeviceId("replay", "industrial", "skab-valve1-0"),
         options=[str(file), "--map", mapping],
         rows=table[list(names.values())],
+        period_s=1.0,
         window_s=60.0,
         hop_s=10.0,
     )
@@ -98,6 +100,7 @@ def los_loop(data: Path) -> Recorded:
         device=DeviceId("replay", "traffic", f"loop-{sensor}"),
         options=[str(file), "--map", f"{sensor}=speed_km_h*1.609344", *start],
         rows=rows,
+        period_s=300.0,
         window_s=1800.0,
         hop_s=300.0,
     )
@@ -157,6 +160,7 @@ async def test_recorded_file_is_found_again_row_by_row(
     rows_are_the_published_rows(store, recorded)
     windows_are_those_of_pandas(store, recorded)
     alerts_follow_from_the_scores(store, recorded)
+    backtest_gives_the_same(store, recorded, tmp_path / "scores.csv")
 
 
 def rows_are_the_published_rows(store: LocalReader, recorded: Recorded) -> None:
@@ -200,3 +204,18 @@ def alerts_follow_from_the_scores(store: LocalReader, recorded: Recorded) -> Non
         assert isinstance(score, float)
         assert score >= shelf["judging"]["raise_at"]
         assert alert.score == pytest.approx(score)
+
+
+def backtest_gives_the_same(store: LocalReader, recorded: Recorded, out: Path) -> None:
+    """The same file offline gives the rows that came through broker and gateway."""
+    command = (
+        *(sys.executable, "-m", "edgefleet", "backtest", *recorded.options, "--out", str(out)),
+        *("--domain", recorded.device.domain, "--device", recorded.device.device),
+        *(() if "--period" in recorded.options else ("--period", f"{recorded.period_s}s")),
+    )
+    subprocess.run(command, check=True, capture_output=True)
+    offline = pd.read_csv(out)
+    points = store.points(recorded.device.domain, recorded.device)
+    assert offline["window_end"].tolist() == [point.time_ns / 1e9 for point in points]
+    scores = np.array([point.fields.get("score", np.nan) for point in points], float)
+    np.testing.assert_array_equal(offline["score"].to_numpy(float), scores)
