@@ -207,7 +207,7 @@ def alerts_follow_from_the_scores(store: LocalReader, recorded: Recorded) -> Non
 
 
 def backtest_gives_the_same(store: LocalReader, recorded: Recorded, out: Path) -> None:
-    """The same file offline gives the rows that came through broker and gateway."""
+    """Compare the same file offline with the rows that came through broker and gateway."""
     command = (
         *(sys.executable, "-m", "edgefleet", "backtest", *recorded.options, "--out", str(out)),
         *("--domain", recorded.device.domain, "--device", recorded.device.device),
