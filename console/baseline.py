@@ -6,6 +6,7 @@ device's own past, so that the fault one looks at hardly moves the band that it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,8 @@ WIDTH: Final = 4.0
 """Half of a band's width in robust deviations; of normal noise 1 sample in 16,000 lies outside."""
 NORMAL: Final = 1.4826
 """Ratio of a normal's standard deviation to its median absolute deviation."""
+FULL_BAR: Final = 100.0
+"""Deviations at which a bar is full."""
 FEWEST: Final = 20
 """Rows from which something is usual."""
 LEAST_SHARE: Final = 1e-3
@@ -56,6 +59,11 @@ class Moved:
     value: float
     usual: float
     sigma: float
+
+    @property
+    def share(self) -> float:
+        """Length of its bar, -1 … 1: logarithmic, so that 5 and 100 deviations can both be seen."""
+        return math.copysign(min(math.log1p(abs(self.sigma)) / math.log1p(FULL_BAR), 1.0), self.sigma)
 
 
 def bands(values: NDArray[np.floating]) -> list[Band | None]:

@@ -2,8 +2,8 @@
 
 The index compares shares of rows in the bins that hold equal shares of the reference:
 ``sum((now - then) * ln(now / then))``. Below 0.1 nothing moved, beyond 0.25 something did (Siddiqi, *Credit Risk
-Scorecards*, 2006). Few rows give a large index by chance alone, about ``(bins - 1) * (1/n + 1/m)``; this much is not
-held against the model.
+Scorecards*, 2006). Few devices give a large index by chance alone, about ``(bins - 1) * (1/n + 1/m)``, for the windows
+of one device resemble each other and count as one; this much is not held against the model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Drift:
     index: float
     """Population stability index; NaN where it is unknown."""
     by_chance: float
-    """Index that so few rows give even if nothing moved."""
+    """Index that so few devices give even if nothing moved."""
     verdict: Verdict
 
     @property
@@ -48,15 +48,15 @@ class Drift:
         return WORDS[self.verdict]
 
 
-def drift(name: str, then: NDArray[np.floating], now: NDArray[np.floating]) -> Drift:
-    """Compare rows of one quantity, each of shape ``(n,)``; NaN is passed over."""
+def drift(name: str, then: NDArray[np.floating], now: NDArray[np.floating], *, devices: tuple[int, int]) -> Drift:
+    """Compare rows of one quantity, each of shape ``(n,)``, of so many devices then and now; NaN is passed over."""
     then, now = then[~np.isnan(then)], now[~np.isnan(now)]
-    if min(len(then), len(now)) < FEWEST:
+    if min(len(then), len(now)) < FEWEST or min(devices) < 1:
         return Drift(name=name, index=np.nan, by_chance=np.nan, verdict="unknown")
     edges = np.unique(np.quantile(then, np.linspace(0, 1, BINS + 1)[1:-1]))
     before, after = _shares(then, edges), _shares(now, edges)
     index = float(np.sum((after - before) * np.log(after / before)))
-    by_chance = len(edges) * (1 / len(then) + 1 / len(now))
+    by_chance = len(edges) * (1 / devices[0] + 1 / devices[1])
     return Drift(name=name, index=index, by_chance=by_chance, verdict=_verdict(index - by_chance))
 
 

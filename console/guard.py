@@ -31,6 +31,9 @@ SESSION: Final = "edgefleet.session"
 OPEN_PATHS: Final = ("/login", "/static/")
 """What somebody who is not signed in may fetch."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_STYLED: Final = b'id="nicegui-keep-alive-cache" style="display: none"'
+_HIDDEN: Final = b'id="nicegui-keep-alive-cache" hidden'
+"""NiceGUI's page has one style attribute, which the policy forbids; this says the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +172,7 @@ class _Sealed:
             await self._finish(self._start)
 
     async def _finish(self, start: Message) -> None:
-        body = self._body
+        body = self._body.replace(_STYLED, _HIDDEN)
         for tag in (b"<script", b"<style"):
             body = body.replace(tag, tag + b' nonce="' + self._nonce + b'"')
         MutableHeaders(scope=start)["content-length"] = str(len(body))

@@ -31,6 +31,8 @@ class Shelf:
     """Size of the int8 model; 0 where it is missing."""
     golden: Mapping[str, NDArray[np.float32]]
     """Feature values of the golden windows, by name, and their ``score``: a sample of what the model was made from."""
+    golden_devices: int = 0
+    """Devices that these windows come from."""
     fault: str = ""
     """Why the shelf cannot be shown."""
 
@@ -78,14 +80,15 @@ def _read(folder: Path) -> Shelf:
         text = (folder / "manifest.yaml").read_text(encoding="utf-8")
         manifest = yaml.load(text, Loader=_LOADER)  # noqa: S506  # a safe loader, see there
         names = [feature["name"] for feature in manifest["features"]]
-        golden = _golden(folder / "vectors.npz", names, manifest["output"])
+        golden, devices = _golden(folder / "vectors.npz", names, manifest["output"])
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError, zipfile.BadZipFile) as error:
         return Shelf(domain=folder.name, manifest={}, size_bytes=size_bytes, golden={}, fault=str(error))
-    return Shelf(domain=folder.name, manifest=manifest, size_bytes=size_bytes, golden=golden)
+    return Shelf(domain=folder.name, manifest=manifest, size_bytes=size_bytes, golden=golden, golden_devices=devices)
 
 
-def _golden(file: Path, names: list[str], output: Mapping[str, float]) -> dict[str, NDArray[np.float32]]:
+def _golden(file: Path, names: list[str], output: Mapping[str, float]) -> tuple[dict[str, NDArray[np.float32]], int]:
     with np.load(file, allow_pickle=False) as vectors:
         table: NDArray[np.float32] = vectors["features"]
         scores = (vectors["outputs"].astype(np.float32) - output["zero_point"]) * output["scale"]
-    return {name: table[:, column] for column, name in enumerate(names)} | {SCORE: scores}
+        devices = len(np.unique(vectors["device"]))
+    return {name: table[:, column] for column, name in enumerate(names)} | {SCORE: scores}, devices

@@ -27,7 +27,9 @@ def picture(truth_file: Path, state_dir: Path) -> Picture | None:
     firings = state.firings(store)
     scores = scoring.score(truths, firings, tolerances, watched)
     return Picture(
-        events=tuple(_event(truth, firings, tolerances[truth.domain], watched[truth.domain]) for truth in truths),
+        events=tuple(
+            _event(truth, truths, firings, tolerances[truth.domain], watched[truth.domain]) for truth in truths
+        ),
         alerts=tuple(
             _judged(alert, truths, tolerances[alert.domain].grace_s)
             for alert in firings
@@ -48,9 +50,18 @@ def picture(truth_file: Path, state_dir: Path) -> Picture | None:
     )
 
 
-def _event(truth: Truth, firings: Sequence[Alert], tolerance: Tolerance, watched: Watched) -> Event:
+def _event(
+    truth: Truth, truths: Sequence[Truth], firings: Sequence[Alert], tolerance: Tolerance, watched: Watched
+) -> Event:
     by_model = [alert for alert in firings if alert.domain == truth.domain and alert.model_version is not None]
     by_sensor = [alert for alert in firings if alert.domain == truth.domain and alert.model_version is None]
+    if truth.kind == "look_alike":  # an alert is its doing only where no fault explains it
+        faults = [one for one in truths if one.kind == "fault" and one.domain == truth.domain]
+        by_model = [
+            alert
+            for alert in by_model
+            if not any(scoring.explains(fault, alert, tolerance.grace_s) for fault in faults)
+        ]
     of_kind = by_sensor if truth.kind == "device_fault" else by_model
     delay_s = scoring.delay_s(truth, of_kind, tolerance.grace_s)
     return Event(truth=truth, outcome=_outcome(truth, delay_s, tolerance, watched), delay_s=delay_s)

@@ -147,7 +147,7 @@ def _usual(band: Band | None) -> list[list[Options]]:
     if band is None:
         return []
     shade = {"color": "$usual/0.14"}
-    return [[{"yAxis": band.low, "itemStyle": shade, "name": "usual"}, {"yAxis": band.high}]]
+    return [[{"yAxis": band.low, "itemStyle": shade, "name": "usual", "label": {"show": False}}, {"yAxis": band.high}]]
 
 
 def _shaded(regions: Sequence[Region]) -> list[list[Options]]:

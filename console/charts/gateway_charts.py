@@ -27,8 +27,6 @@ class Gauge:
     per_s: bool = False
     """Whether the field counts up, and its rate is shown."""
     scale: float = 1.0
-    form: str = "significant"
-    """``significant`` or ``sized``: how values are written."""
 
 
 GAUGES: Final = (
@@ -44,9 +42,13 @@ GAUGES: Final = (
         meaning="time spent in the models",
     ),
     Gauge(name="windows a second", field="windows_total", per_s=True, meaning="closed and turned into features"),
-    Gauge(name="memory", field="memory_bytes", form="sized", meaning="resident memory of the gateway"),
+    Gauge(name="memory, MiB", field="memory_bytes", scale=2.0**-20, meaning="resident memory of the gateway"),
     Gauge(
-        name="written a second", field="written_bytes", per_s=True, form="sized", meaning="bytes it wrote to the disk"
+        name="written, KiB a second",
+        field="written_bytes",
+        per_s=True,
+        scale=2.0**-10,
+        meaning="what it wrote to the disk",
     ),
 )
 
@@ -57,10 +59,8 @@ def options(gauge: Gauge, reports: Sequence[Point]) -> Options:
     ends = (float(times[0]), float(times[-1])) if len(times) > 1 else (0.0, 1.0)
     area: Options = {"areaStyle": {"color": "$data", "opacity": 0.12}}
     axis = value_axis(0, 0.0)
-    axis["axisLabel"] |= {"formatter": f"@{gauge.form}", "showMinLabel": True}
-    tooltip = base()["tooltip"] | {"valueFormatter": f"@{gauge.form}"}
+    axis["axisLabel"] |= {"showMinLabel": True}
     return base() | {
-        "tooltip": tooltip,
         "grid": [{"left": LEFT_PX, "right": RIGHT_PX, "top": 10, "bottom": 24}],
         "xAxis": [time_axis(0, *ends, labels=True)],
         "yAxis": [axis],
@@ -74,7 +74,9 @@ def series(gauge: Gauge, reports: Sequence[Point]) -> tuple[NDArray[np.float64],
     values = np.array([float(report.fields.get(gauge.field, np.nan)) for report in reports]) * gauge.scale
     if gauge.per_s and len(times):
         # a restart of the gateway sets some counters back; nothing is known of that moment
-        steps = np.diff(values)
-        values = np.where(steps < 0, np.nan, steps) / np.maximum(np.diff(times), 1e-9)
+        steps, spans_s = np.diff(values), np.diff(times)
+        # two reports may follow each other at once, when the gateway stops: no rate can be told from that
+        usual_s = float(np.median(spans_s)) if len(spans_s) else 1.0
+        values = np.where(steps < 0, np.nan, steps) / np.maximum(spans_s, max(usual_s / 2, 1e-9))
         times = times[1:]
     return thinned(times, values, MOST_POINTS)

@@ -72,10 +72,11 @@ def title(text: str, top_px: float, more: str = "") -> Options:
         "top": top_px,
         "padding": 0,
         "textStyle": {
+            "fontWeight": 400,
             "rich": {
                 "name": {"fontSize": 12, "fontWeight": 600, "color": "$ink", "fontFamily": FONT},
                 "more": {"fontSize": 11, "color": "$dim", "fontFamily": FONT},
-            }
+            },
         },
     }
 

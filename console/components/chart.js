@@ -10,17 +10,7 @@ function significant(value) {
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
 }
 
-function sized(value) {
-  const units = ["B", "KiB", "MiB", "GiB"];
-  let unit = 0;
-  while (Math.abs(value) >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${significant(value)} ${units[unit]}`;
-}
-
-const FORMATS = { significant, sized };
+const FORMATS = { significant };
 
 function resolved(value, style) {
   if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((part) => resolved(part, style));

@@ -21,8 +21,8 @@ from gateway.stores.reader import Quarantined, StoredAlert
 REPORTS: Final = 4000
 """Newest health reports on the charts: eleven hours at one every ten seconds."""
 QUARANTINED: Final = 50
-LIVE_S: Final = 3600.0
-"""An alert whose deciding sample was older than this when it was stored came from history, not from now."""
+LIVE_S: Final = 60.0
+"""An alert whose deciding sample was older than this when it was stored came from a burst or from time-lapse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from console.pages.frame import House, Visit
 from console.rendering import render
 from console.shelves import Shelf
 from console.watch import Snapshot
-from contract.points import SCORE, FieldValue
+from contract.points import SCORE, Point
 
 WINDOWS: Final = 2000
 """Newest windows of all devices that stand for the present."""
@@ -43,14 +43,12 @@ class ModelsPage:
 
     def _render(self) -> str:
         watch = self._visit.watch
-        views = []
-        for shelf in watch.shelves().values():
-            windows = [point.fields for point in watch.store.newest_points(shelf.domain, limit=WINDOWS)]
-            views.append(view(shelf, windows))
+        shelves = watch.shelves().values()
+        views = [view(shelf, watch.store.newest_points(shelf.domain, limit=WINDOWS)) for shelf in shelves]
         return render("models.html", shelves=views)
 
 
-def view(shelf: Shelf, windows: Sequence[Mapping[str, FieldValue]]) -> dict[str, Any]:
+def view(shelf: Shelf, windows: Sequence[Point]) -> dict[str, Any]:
     """Return one shelf for the template."""
     drifts = drifts_of(shelf, windows)
     order = sorted(drifts, key=lambda one: -(one.index if one.index == one.index else -1.0))  # NaN
@@ -68,15 +66,22 @@ def view(shelf: Shelf, windows: Sequence[Mapping[str, FieldValue]]) -> dict[str,
         "words": WORDS[verdict],
         "recent": len(windows),
         "reference": len(shelf.golden.get(SCORE, ())),
+        "devices": (shelf.golden_devices, len({(window.tags["site"], window.tags["device"]) for window in windows})),
         "drifts": shown,
         "steady": sum(one.verdict == "steady" for one in drifts) - sum(one.verdict == "steady" for one in shown),
     }
 
 
-def drifts_of(shelf: Shelf, windows: Sequence[Mapping[str, FieldValue]]) -> list[Drift]:
+def drifts_of(shelf: Shelf, windows: Sequence[Point]) -> list[Drift]:
     """Compare the score and every input with the golden windows."""
+    devices = (shelf.golden_devices, len({(window.tags["site"], window.tags["device"]) for window in windows}))
     return [
-        drift(name, then, np.array([value for window in windows if type(value := window.get(name)) is float]))
+        drift(
+            name,
+            then,
+            np.array([value for window in windows if type(value := window.fields.get(name)) is float]),
+            devices=devices,
+        )
         for name, then in sorted(shelf.golden.items(), key=lambda pair: pair[0] != SCORE)
     ]
 

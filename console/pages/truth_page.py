@@ -19,6 +19,8 @@ from console.watch import Snapshot
 from contract.topics import DeviceId
 
 TICKS: Final = 5
+EARLIER: Final = 0.02
+"""Share of the time line before the first event, so that its onset can be seen."""
 LEAST_WIDTH: Final = 0.3
 """Percent of the time line that an event takes at least, so that a short one can be seen."""
 SAID: Final[dict[Outcome, str]] = {
@@ -99,7 +101,8 @@ def _domain(picture: Picture, name: str, last_s: dict[DeviceId, float]) -> dict[
     alerts = [one for one in picture.alerts if one.alert.domain == name]
     newest = [when for who, when in last_s.items() if who.domain == name and when == when]  # noqa: PLR0124  # NaN
     times = [event.truth.onset_s for event in events] + [one.alert.onset_s for one in alerts]
-    span = Span(start_s=min(times), end_s=max(newest, default=max(times)))
+    end_s = max(newest, default=max(times))
+    span = Span(start_s=min(times) - EARLIER * max(end_s - min(times), 1.0), end_s=end_s)
     # what lies ahead of a demo's clock has not happened yet
     events = [event for event in events if event.truth.onset_s <= span.end_s]
     lanes = sorted({_who(event) for event in events} | {identity(one.alert) for one in alerts})
