@@ -27,7 +27,7 @@ REPORTED_GAPS: Final = 16
 """Missing runs in a line, the newest."""
 
 _BLANK: Final = records(
-    (0, -1, np.nan, np.nan, np.nan, 0, 0, 0, 0, 0),
+    (0, -1, np.nan, np.nan, np.nan, 0, 0, 0, 0, 0, 0),
     [
         ("first", "i8"),  # of the present count; last is one less than first before there is any
         ("last", "i8"),
@@ -35,6 +35,7 @@ _BLANK: Final = records(
         ("newest_s", "f8"),
         ("last_s", "f8"),  # newest time of any sample, counted or not
         ("uncounted", "i8"),
+        ("unreadable", "i8"),  # quarantined without a number; published only by a device that does not count
         ("stored", "i8"),
         ("duplicate", "i8"),
         ("late", "i8"),
@@ -73,8 +74,7 @@ class Ledger:
         new = self._count(device, refusals.seq, np.full(len(device), np.nan))
         np.add.at(rows["quarantined"], device[new], 1)
         np.add.at(rows["duplicate"], device[~new], 1)
-        counts = rows["last"] >= rows["first"]
-        np.add.at(rows["uncounted"], device[(refusals.seq < 0) & ~counts[device]], 1)
+        np.add.at(rows["unreadable"], device[refusals.seq < 0], 1)
 
     def late(self, device: NDArray[np.int64]) -> None:
         """Enter samples already taken that came after their window had closed: one entry a sample."""
@@ -170,6 +170,7 @@ class Ledger:
             history = History(Count(int(row["first"]), int(row["last"]), nan, nan))
         history.now.last = int(row["last"])
         published, lost, gaps = history.totals()
+        counts = row["last"] >= row["first"]
         stored, duplicate, late, quarantined = (
             int(row[name]) for name in ("stored", "duplicate", "late", "quarantined")
         )
@@ -177,7 +178,7 @@ class Ledger:
             device.site,
             device.domain,
             device.device,
-            published + int(row["uncounted"]),
+            published + int(row["uncounted"]) + (0 if counts else int(row["unreadable"])),
             stored,
             duplicate,
             late,
