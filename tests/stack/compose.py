@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,7 @@ class Stack:
     def secrets(self) -> dict[str, str]:
         """Return what ``make credentials`` shows, by what it is for."""
         shown = self.compose("run", "--rm", "init", "show").splitlines()
-        return dict(re.split(r"\s{2,}", line, maxsplit=1) for line in shown if "  " in line)  # type: ignore[misc]
+        return dict(re.split(r"\s{2,}", line, maxsplit=1) for line in shown if "  " in line)
 
     def container(self, service: str) -> dict[str, Any]:
         """Return what the engine knows of a service's container."""
@@ -72,7 +73,7 @@ def running(*services: str, overlays: Sequence[Path] = ()) -> Iterator[Stack]:
         stack.compose("up", "--detach", "--build", "--wait", *services)
         yield stack
     except BaseException:
-        print(run(["docker", "compose", "-p", stack.project, "logs", "--tail", "40"]).stdout)
+        sys.stderr.write(run(["docker", "compose", "-p", stack.project, "logs", "--tail", "40"]).stdout)
         raise
     finally:
         stack.compose("--profile", "*", "down", "--volumes", "--timeout", "10")

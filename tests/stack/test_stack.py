@@ -75,7 +75,7 @@ async def first_that_resolves(stack: Stack, password: str) -> tuple[Alert, set[D
             async for message in viewer.messages:
                 device, _ = topics.parse_device_topic(str(message.topic))
                 if message.payload:
-                    firing.setdefault(device, codec.decode_alert(bytes(message.payload)))  # type: ignore[arg-type]
+                    firing.setdefault(device, codec.decode_alert(bytes(message.payload)))
                 elif device in firing:
                     return firing[device], set(firing)
     raise AssertionError("the broker closed the connection")
@@ -105,8 +105,8 @@ def eventually_stored(stack: Stack, alert: Alert) -> list[float]:
 
     async def both() -> list[float]:
         async with asyncio.timeout(60):
-            while not {0, 1} <= set(states := await asyncio.to_thread(stored_states, stack, alert)):
-                await asyncio.sleep(1)  # between bounded looks: the store tells nobody
+            while not {0, 1} <= set(states := await asyncio.to_thread(stored_states, stack, alert)):  # noqa: ASYNC110  # a store tells nobody
+                await asyncio.sleep(1)
             return states
 
     return asyncio.run(both())
