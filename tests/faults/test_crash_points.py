@@ -1,4 +1,4 @@
-"""Wherever the process or the power dies, the next life makes the store whole; and a fault put in on purpose is found."""
+"""Wherever the process or the power dies, the next life makes the store whole; a fault put in on purpose is found."""
 
 from __future__ import annotations
 
