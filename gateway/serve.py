@@ -40,6 +40,7 @@ from gateway.stores.alert_topic import AlertTopicStore
 from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
 from gateway.thrift import Thrift
+from gateway.tuning import tune
 from gateway.upkeep import MEGABYTE
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,9 @@ def serve(settings: Settings) -> None:
     :raises ShelfError: a model may not run; nothing was opened
     """
     configure_log(settings.log)
-    uvloop.run(_serve(prepare(settings)))
+    ready = prepare(settings)
+    tune()
+    uvloop.run(_serve(ready))
 
 
 async def _serve(ready: Prepared) -> None:
