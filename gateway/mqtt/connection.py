@@ -61,6 +61,8 @@ class Connection(asyncio.Protocol):
         """Whether the handshake is done."""
         self._heard = False
         self._paused = False
+        self._breath: asyncio.TimerHandle | None = None
+        """Runs from a read to the next one that is due."""
         self._keep_alive_s = settings.keep_alive_s
         self._beat_timer: asyncio.TimerHandle | None = None
 
@@ -112,14 +114,16 @@ class Connection(asyncio.Protocol):
         """Stop reading: the broker keeps the backlog. Its answers to pings are not missed meanwhile."""
         if self._transport is not None and not self._paused and not self._transport.is_closing():
             self._paused = True
-            self._transport.pause_reading()
+            if self._breath is None:
+                self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
         if self._transport is not None and self._paused and not self._transport.is_closing():
             self._paused = False
             self._heard = True
-            self._transport.resume_reading()
+            if self._breath is None:
+                self._transport.resume_reading()
 
     def disconnect(self) -> None:
         """End the connection cleanly: the broker keeps the session and withholds the will."""
@@ -151,16 +155,31 @@ class Connection(asyncio.Protocol):
             return
         if read.packet_ids or read.messages:
             self._receiver.on_read(self, read, len(data))
+            self._take_breath()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the connection ended, and why (asyncio)."""
         if self._beat_timer is not None:
             self._beat_timer.cancel()
+        if self._breath is not None:
+            self._breath.cancel()
         error = self._error
         if error is None:
             error = ConnectionLostError(f"connection lost: {exc or 'closed by the broker'}")
             error.__cause__ = exc
         self.closed.set_result(error)
+
+    def _take_breath(self) -> None:
+        """Read no more for a moment, so that the next read finds more."""
+        if self.established and self._breath is None and self._transport is not None and self._settings.read_every_s:
+            if not self._paused:
+                self._transport.pause_reading()
+            self._breath = self._loop.call_later(self._settings.read_every_s, self._breathe)
+
+    def _breathe(self) -> None:
+        self._breath = None
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _on_control(self, control: packets.Control) -> None:
         match control:

@@ -69,6 +69,9 @@ class SessionSettings:
     maximum_packet_bytes: int = 256 * 1024
     """Longest packet taken, bytes, 128 … 268435455. MQTT 5 brokers are told and drop longer ones; what a 3.1.1 broker
     sends in spite of it is passed over, counted, and acknowledged so that it does not come again."""
+    read_every_s: float = 0.01
+    """Shortest time between two reads of the socket, seconds, 0 or more: what comes meanwhile is read, parsed and made
+    durable together. A broker writes a few messages at a time, and a read costs as much as ten of them."""
     batch_messages: int = 5000
     """A delivery takes no further socket read once it holds this many messages, 1 or more."""
     buffer_messages: int = 20_000
@@ -114,6 +117,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("backoff_max_s", _SOON, 86400),
     ("receive_maximum", 1, 65535),
     ("publish_inflight", 1, 65535),
+    ("read_every_s", 0, 1),
     ("maximum_packet_bytes", SMALLEST_LIMIT, MAXIMUM_REMAINING_LENGTH),
     ("batch_messages", 1, float("inf")),
     ("buffer_messages", 1, float("inf")),
