@@ -26,13 +26,37 @@ COVERAGE: Final = "coverage"
 MODEL_VERSION: Final = "model_version"
 
 
-class Point(msgspec.Struct, frozen=True, array_like=True):
+_decode = msgspec.msgpack.Decoder(dict[str, FieldValue]).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True, eq=False):
     """One row of a measurement; the same measurement, tags and time overwrite each other."""
 
     measurement: str
     tags: dict[str, str]
-    fields: dict[str, FieldValue]
+    content: dict[str, FieldValue] | bytes
+    """The fields, or these as a MessagePack map: rows of many are packed once and never taken apart on their way."""
     time_ns: int
+
+    @property
+    def fields(self) -> dict[str, FieldValue]:
+        """The fields."""
+        return self.content if isinstance(self.content, dict) else _decode(self.content)
+
+    @property
+    def packed(self) -> bytes:
+        """The fields as a MessagePack map."""
+        return self.content if isinstance(self.content, bytes) else _encode(self.content)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is said, however it is held."""
+        return isinstance(other, Point) and self._said() == other._said()
+
+    __hash__ = None  # type: ignore[assignment]  # tags and fields may be dictionaries
+
+    def _said(self) -> tuple[str, dict[str, str], dict[str, FieldValue], int]:
+        return self.measurement, self.tags, self.fields, self.time_ns
 
 
 def summary(domain: Domain, unit: Unit) -> str:

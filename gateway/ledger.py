@@ -10,8 +10,7 @@ number cannot be read: that number stays among the lost ones too. Loss before th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import isnan, nan
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -93,7 +92,12 @@ class Ledger:
 
     def lines(self, indices: Iterable[int], devices: Sequence[DeviceId]) -> list[LedgerLine]:
         """Return the accounts of some devices; ``devices`` names each index."""
-        return [self._line(index, devices[index]) for index in indices]
+        chosen = np.fromiter(indices, np.int64)
+        rows = self._room(chosen)[chosen]
+        rows["last_s"] = np.nan_to_num(rows["last_s"])
+        return [
+            self._line(index, devices[index], row) for index, row in zip(chosen.tolist(), rows.tolist(), strict=True)
+        ]
 
     def dump(self) -> bytes:
         """Return the state."""
@@ -163,27 +167,24 @@ class Ledger:
         row["first"], row["last"], row["start_s"], row["newest_s"] = now.first, now.last, now.start_s, now.newest_s
         return new
 
-    def _line(self, index: int, device: DeviceId) -> LedgerLine:
-        row = self._room(np.array([index]))[index]
+    def _line(self, index: int, device: DeviceId, row: tuple[Any, ...]) -> LedgerLine:
+        first, last, _, _, last_s, uncounted, unreadable, stored, duplicate, late, quarantined = row
+        published, lost = last - first + 1, 0
+        gaps: tuple[tuple[int, int], ...] = ()
         history = self._odd.get(index)
-        if history is None:
-            history = History(Count(int(row["first"]), int(row["last"]), nan, nan))
-        history.now.last = int(row["last"])
-        published, lost, gaps = history.totals()
-        counts = row["last"] >= row["first"]
-        stored, duplicate, late, quarantined = (
-            int(row[name]) for name in ("stored", "duplicate", "late", "quarantined")
-        )
+        if history is not None:
+            history.now.last = last
+            published, lost, gaps = history.totals()
         return LedgerLine(
             device.site,
             device.domain,
             device.device,
-            published + int(row["uncounted"]) + (0 if counts else int(row["unreadable"])),
+            published + uncounted + (0 if last >= first else unreadable),
             stored,
             duplicate,
             late,
             quarantined,
             lost,
             gaps[-REPORTED_GAPS:],
-            0.0 if isnan(row["last_s"]) else float(row["last_s"]),
+            last_s,
         )

@@ -7,15 +7,17 @@ store's own, one after the other.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import struct
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
-import numpy as np
 
 from contract import codec
 from contract.messages import Alert
@@ -50,10 +52,36 @@ _CHECKED_BYTES: Final = 256 * 2**20
 _SERIES_CACHED: Final = 50_000
 """Series numbers kept in memory, about 15 MB; beyond, the cache starts anew."""
 
-_PUT_READINGS: Final = """INSERT INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET first_s = excluded.first_s, last_s = excluded.last_s, count = excluded.count,
-        times = excluded.times, samples = excluded.samples"""
-_PUT_POINT: Final = "INSERT INTO points VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET fields = excluded.fields"
+_ROWS_A_STATEMENT: Final = 32
+"""Rows of one INSERT, where there are many: SQLite's step lets go of the interpreter's lock, and once a row is dear."""
+
+
+class _Insert:
+    """An INSERT with values for one row, and the same with values for many."""
+
+    def __init__(self, table: str, columns: int, more: str) -> None:
+        row = f"({','.join('?' * columns)})"
+        self._one, self._many = (
+            f"INSERT INTO {table} VALUES {','.join([row] * rows)} {more}"  # noqa: S608  # names from this file
+            for rows in (1, _ROWS_A_STATEMENT)
+        )
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows, in order."""
+        whole = len(rows) - len(rows) % _ROWS_A_STATEMENT
+        starts = range(0, whole, _ROWS_A_STATEMENT)
+        values = [list(chain.from_iterable(rows[start : start + _ROWS_A_STATEMENT])) for start in starts]
+        connection.executemany(self._many, values)
+        connection.executemany(self._one, rows[whole:])
+
+
+_PUT_READINGS: Final = _Insert(
+    "readings",
+    8,
+    """ON CONFLICT DO UPDATE SET first_s = excluded.first_s, last_s = excluded.last_s, count = excluded.count,
+        times = excluded.times, samples = excluded.samples""",
+)
+_PUT_POINT: Final = _Insert("points", 3, "ON CONFLICT DO UPDATE SET fields = excluded.fields")
 # stored_s stays: it says when the transition was first seen here
 _PUT_ALERT: Final = """INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET onset_s = excluded.onset_s, severity = excluded.severity, payload = excluded.payload"""
@@ -63,12 +91,15 @@ _PUT_QUARANTINED: Final = """INSERT INTO quarantine SELECT ?1, ?2, ?3, ?4, ?5, ?
 _PUT_REFUSED: Final = """INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET reason = excluded.reason, fields = excluded.fields"""
 # published, last_s and the sum never fall, so a replayed older line is known by them
-_PUT_LEDGER: Final = """INSERT INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET published = excluded.published, stored = excluded.stored,
+_PUT_LEDGER: Final = _Insert(
+    "ledger",
+    11,
+    """ON CONFLICT DO UPDATE SET published = excluded.published, stored = excluded.stored,
         duplicate = excluded.duplicate, late = excluded.late, quarantined = excluded.quarantined,
         lost = excluded.lost, gaps = excluded.gaps, last_s = excluded.last_s
     WHERE (excluded.published, excluded.last_s, excluded.duplicate + excluded.quarantined + excluded.stored)
-        >= (ledger.published, ledger.last_s, ledger.duplicate + ledger.quarantined + ledger.stored)"""
+        >= (ledger.published, ledger.last_s, ledger.duplicate + ledger.quarantined + ledger.stored)""",
+)
 _PUT_REDUCTION: Final = f"INSERT OR REPLACE INTO reductions VALUES ({','.join('?' * 14)})"  # noqa: S608  # question marks
 _OLDEST_QUARANTINED: Final = "SELECT position, place, length(payload) FROM quarantine ORDER BY position, place"
 _COUNT_EVICTED: Final = """INSERT INTO quarantine_evicted VALUES (1, ?, ?, ?, ?)
@@ -77,6 +108,8 @@ _COUNT_EVICTED: Final = """INSERT INTO quarantine_evicted VALUES (1, ?, ?, ?, ?)
 _BOUND_REFUSED: Final = "DELETE FROM refused WHERE rowid <= (SELECT max(rowid) FROM refused) - ?"
 
 _encode = msgspec.msgpack.Encoder().encode
+_time = struct.Struct("<d").unpack_from
+_time_bytes = struct.calcsize("<d")
 _tags = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -184,42 +217,36 @@ class LocalStore:
     def _write(self, batch: Sequence[Outputs]) -> None:
         try:
             with transaction(self._connection):
-                for outputs in batch:
-                    self._put(outputs)
+                self._put(batch)
                 if any(outputs.quarantined for outputs in batch):
                     self._bound_quarantine()
         except BaseException:
             self._forget_numbers()  # those that were rolled back do not exist
             raise
 
-    def _put(self, outputs: Outputs) -> None:
-        many = self._connection.executemany
-        if outputs.alerts:
-            now_s = self._clock()
-            many(_PUT_ALERT, [_alert_row(alert, now_s) for alert in outputs.alerts])
-        if outputs.readings:
-            many(_PUT_READINGS, [self._readings_row(readings) for readings in outputs.readings])
-        if outputs.points:
-            many(_PUT_POINT, [self._point_row(point) for point in outputs.points])
-        if outputs.quarantined:
-            many(_PUT_QUARANTINED, [_quarantined_row(message) for message in outputs.quarantined])
-        if outputs.ledger:
-            many(_PUT_LEDGER, [_ledger_row(line) for line in outputs.ledger])
-        if outputs.reductions:
-            many(_PUT_REDUCTION, [_reduction_row(reduction) for reduction in outputs.reductions])
+    def _put(self, batch: Sequence[Outputs]) -> None:
+        now_s, connection = self._clock(), self._connection
+        many = connection.executemany
+        many(_PUT_ALERT, [_alert_row(alert, now_s) for outputs in batch for alert in outputs.alerts])
+        _PUT_READINGS.run(connection, [self._readings_row(block) for outputs in batch for block in outputs.readings])
+        _PUT_POINT.run(connection, [self._point_row(point) for outputs in batch for point in outputs.points])
+        many(_PUT_QUARANTINED, [_quarantined_row(message) for outputs in batch for message in outputs.quarantined])
+        lines = {line[:3]: line for outputs in batch for line in map(_ledger_row, outputs.ledger)}
+        _PUT_LEDGER.run(connection, list(lines.values()))
+        many(_PUT_REDUCTION, [_reduction_row(reduction) for outputs in batch for reduction in outputs.reductions])
 
     def _readings_row(self, readings: Readings) -> tuple[object, ...]:
         key = (readings.site, readings.domain, readings.device)
         device = self._devices.get(key) or self._device_number(key)
-        times = np.frombuffer(readings.times, "<f8")
-        first_s, last_s = float(times.min()), float(times.max())
+        times = readings.times
+        (first_s,), (last_s,) = _time(times), _time(times, len(times) - _time_bytes)  # ascending
         head = (device, readings.start_ns, readings.late, first_s, last_s)
-        return *head, readings.count, readings.times, readings.values
+        return *head, readings.count, times, readings.values
 
     def _point_row(self, point: Point) -> tuple[int, int, bytes]:
         key = (point.measurement, *point.tags, *point.tags.values())
         series = self._series.get(key) or self._series_number(key, point)
-        return series, point.time_ns, _encode(point.fields)
+        return series, point.time_ns, point.packed
 
     def _device_number(self, key: tuple[str, str, str]) -> int:
         self._connection.execute("INSERT OR IGNORE INTO devices (site, domain, device) VALUES (?, ?, ?)", key)
@@ -267,7 +294,7 @@ class LocalStore:
                 r.point.time_ns,
                 now_s,
                 r.reason,
-                _encode(r.point.fields),
+                r.point.packed,
             )
             for r in refused
         ]
