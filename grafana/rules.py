@@ -63,7 +63,7 @@ class AlertRule:
             "data": [self._query(), self._newest(), self._threshold()],
             "noDataState": self.no_data,
             "execErrState": "Error",
-            "for": f"{self.for_s}s",
+            "for": duration(self.for_s),
             "annotations": {"summary": self.summary, "description": self.description, **panel},
             "labels": {"origin": TAG, **severity},
             "isPaused": False,
@@ -92,6 +92,13 @@ class AlertRule:
             "unloadEvaluator": {"type": "lt", "params": [self.clear_below]},
         }
         return _expression("C", {"type": "threshold", "expression": "B", "conditions": [condition]})
+
+
+def duration(seconds: int) -> str:
+    """Return whole seconds as Grafana itself writes them, such as ``1h30m``."""
+    hours, rest = divmod(seconds, 3600)
+    parts = ((hours, "h"), (rest // 60, "m"), (rest % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def alert_rules(shelves: Mapping[str, ModelRule]) -> list[AlertRule]:

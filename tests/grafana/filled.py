@@ -56,7 +56,8 @@ class HeightScorer:
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores 0…1."""
         self.inference_s += 1e-6 * len(features)
-        return np.clip(features[:, 0] / np.float32(self._high), 0.0, 1.0).astype(np.float32)
+        scores: NDArray[np.float32] = np.clip(features[:, 0] / np.float32(self._high), 0.0, 1.0)
+        return scores
 
 
 def scored(plan: Plan) -> Plan:

@@ -13,7 +13,7 @@ from contract.domains import DOMAINS
 from gateway.alerts import sensor_rules
 from gateway.inference import manifest
 from grafana import build, provisioning
-from grafana.rules import SENSOR_RULES, alert_rules
+from grafana.rules import SENSOR_RULES, alert_rules, duration
 from grafana.shelves import ModelRule
 
 PROVISIONED = build.HERE / "provisioning"
@@ -45,7 +45,7 @@ def test_rule_of_a_model_has_the_shelfs_levels(shelf: Path) -> None:
     fire_above, clear_below = threshold(rule)
     assert fire_above < stated.judging.raise_at <= fire_above + 2e-6
     assert clear_below == stated.judging.clear_at
-    assert float(rule["for"].removesuffix("s")) == stated.judging.raise_dwell_s
+    assert rule["for"] == duration(round(stated.judging.raise_dwell_s))
     assert rule["labels"]["severity"] == stated.severity
     assert f'FROM "{stated.domain}"' in rule["data"][0]["model"]["query"]
     assert rule["data"][0]["relativeTimeRange"]["from"] >= 3 * stated.window.hop_s
@@ -122,4 +122,9 @@ def test_dwell_is_never_rounded_down() -> None:
         clear_dwell_s=0,
     )
     (rule, *_) = alert_rules({"retail": stated})
-    assert rule.as_dict()["for"] == "91s"
+    assert rule.as_dict()["for"] == "1m31s"
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(0, "0s"), (90, "1m30s"), (3600, "1h"), (7265, "2h1m5s")])
+def test_duration_is_written_as_grafana_does(seconds: int, written: str) -> None:
+    assert duration(seconds) == written

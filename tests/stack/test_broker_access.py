@@ -1,0 +1,167 @@
+"""A real Mosquitto with the stack's own ACL, and passwords that the stack's own script made: who may do what."""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiomqtt
+import pytest
+
+from contract import topics
+from contract.errors import TopicError
+from contract.topics import DeviceId
+from deploy.compose import init_secrets
+from deploy.compose.identities import DEVICES, OWNERS, PASSWORDS, SECRETS
+from tests.brokers import Mosquitto
+
+pytestmark = pytest.mark.mosquitto
+
+ACL: Final = Path(init_secrets.__file__).parent.parent / "mosquitto" / "acl"
+COW, OTHER = DeviceId("farm-1", "agriculture", "cattle-01"), DeviceId("farm-1", "agriculture", "cattle-02")
+WAIT_S: Final = 0.5
+"""Time in which a message that is let through arrives many times over."""
+
+
+def vault_in(folder: Path, owned: list[tuple[str, int]] | None = None) -> init_secrets.Vault:
+    """Return a vault whose files stay ours; ``owned`` notes to whom they would be given."""
+    note = (lambda path, user, _group: owned.append((path.name, user))) if owned is not None else (lambda *_: None)
+    return init_secrets.Vault(folder, note)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A broker that knows its clients."""
+
+    broker: Mosquitto
+    passwords: dict[str, str]
+
+    def client(self, user: str, password: str | None = None) -> aiomqtt.Client:
+        """Return a client that logs in as a user."""
+        secret = self.passwords[user] if password is None else password
+        return aiomqtt.Client(self.broker.host, self.broker.port, username=user, password=secret)
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    """Run the broker with the stack's users and ACL."""
+    vault = vault_in(tmp_path / "secrets")
+    init_secrets.make(vault, {}, [str(COW), str(OTHER)])
+    logins = dict(line.split(":", 1) for line in vault.read(DEVICES).splitlines())
+    logins |= {user: vault.read(f"{user}/mqtt.password") for user in ("gateway", "viewer")}
+    options = [f"password_file {tmp_path / 'secrets' / PASSWORDS}", f"acl_file {ACL}", "allow_anonymous false"]
+    async with Mosquitto(tmp_path / "broker", options) as broker:
+        yield Guarded(broker, logins)
+
+
+async def reaches(guarded: Guarded, writer: str, topic: str, reader: str = "gateway") -> bool:
+    """Tell whether what one user publishes on a topic comes to another who asked for it."""
+    async with guarded.client(reader) as listening, guarded.client(writer) as speaking:
+        await listening.subscribe(topic, qos=1)
+        await speaking.publish(topic, b"{}", qos=1)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                async for _ in listening.messages:
+                    return True
+        except TimeoutError:
+            pass
+        return False
+
+
+async def test_device_writes_below_its_own_topics(guarded: Guarded) -> None:
+    assert await reaches(guarded, str(COW), topics.telemetry(COW))
+    assert await reaches(guarded, str(COW), topics.state(COW))
+
+
+@pytest.mark.parametrize(
+    "topic", [topics.telemetry(OTHER), topics.state(OTHER), topics.alert(COW), "gateway/v1/edge-1/state"]
+)
+async def test_device_that_writes_to_anothers_topic_is_refused(guarded: Guarded, topic: str) -> None:
+    """Not to another device's topics, not to its own alert, not to the gateway's."""
+    assert not await reaches(guarded, str(COW), topic, reader="viewer")
+
+
+async def test_gateway_writes_alerts_and_nothing_else_of_a_device(guarded: Guarded) -> None:
+    assert await reaches(guarded, "gateway", topics.alert(COW), reader="viewer")
+    assert await reaches(guarded, "gateway", topics.gateway("edge-1", "health"), reader="viewer")
+    assert not await reaches(guarded, "gateway", topics.telemetry(COW), reader="viewer")
+
+
+async def test_viewer_only_looks(guarded: Guarded) -> None:
+    assert await reaches(guarded, str(COW), topics.telemetry(COW), reader="viewer")
+    assert not await reaches(guarded, "viewer", topics.telemetry(COW))
+    assert not await reaches(guarded, "viewer", topics.gateway("edge-1", "command"))
+
+
+async def test_device_reads_its_own_alert_and_no_other(guarded: Guarded) -> None:
+    assert await reaches(guarded, "gateway", topics.alert(COW), reader=str(COW))
+    assert not await reaches(guarded, "gateway", topics.alert(COW), reader=str(OTHER))
+
+
+@pytest.mark.parametrize("device", ["+/+/+", "#", "farm-1/agriculture/#"])
+async def test_device_named_like_a_wildcard_gets_no_login(tmp_path: Path, device: str) -> None:
+    with pytest.raises((TopicError, TypeError)):
+        init_secrets.add_device(vault_in(tmp_path), device)
+
+
+async def refused(attempt: Callable[[], Awaitable[object]]) -> bool:
+    """Tell whether the broker refuses a connection for want of authority."""
+    try:
+        await attempt()
+    except aiomqtt.MqttError as error:
+        return "not authori" in str(error).lower()
+    return False
+
+
+async def test_anonymous_client_and_wrong_password_are_refused(guarded: Guarded) -> None:
+    async def connect(client: aiomqtt.Client) -> None:
+        async with client:
+            pass
+
+    anonymous = aiomqtt.Client(guarded.broker.host, guarded.broker.port)
+    assert await refused(lambda: connect(anonymous))
+    assert await refused(lambda: connect(guarded.client("viewer", "guess")))
+    assert await refused(lambda: connect(guarded.client(str(COW), guarded.passwords[str(OTHER)])))
+    assert not await refused(lambda: connect(guarded.client("viewer")))
+
+
+def test_secrets_are_random_kept_and_given_to_their_service_alone(tmp_path: Path) -> None:
+    owned: list[tuple[str, int]] = []
+    vault, other = vault_in(tmp_path / "a", owned), vault_in(tmp_path / "b")
+    for each in (vault, other):
+        init_secrets.make(each, {}, [str(COW)])
+    first = {secret.file: vault.read(secret.file) for secret in SECRETS}
+    assert len(set(first.values())) == len(SECRETS)
+    assert all(len(value) >= 40 for value in first.values())
+    assert {secret.file: other.read(secret.file) for secret in SECRETS}.items().isdisjoint(first.items())
+    init_secrets.make(vault, {}, [str(COW), str(OTHER)])
+    assert {secret.file: vault.read(secret.file) for secret in SECRETS} == first, "a second start changes nothing"
+    files = [path for path in (tmp_path / "a").rglob("*") if path.is_file()]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o400 for path in files)
+    assert all(stat.S_IMODE(path.parent.stat().st_mode) == 0o700 for path in files)
+    assert {name: user for name, user in owned if name in OWNERS} == OWNERS
+
+
+def test_value_of_the_environment_wins(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path)
+    init_secrets.make(vault, {}, [])
+    init_secrets.make(vault, {"EDGEFLEET_GRAFANA_PASSWORD": "mine", "EDGEFLEET_INFLUX_TOKEN": ""}, [])
+    assert vault.read("grafana/admin.password") == "mine"
+    assert vault.read("influxdb/admin.token")
+
+
+def test_brokers_file_holds_no_password(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path)
+    init_secrets.make(vault, {}, [str(COW)])
+    password = init_secrets.add_device(vault, str(OTHER))
+    assert f"{OTHER}:$7$101$" in vault.read(PASSWORDS)
+    assert password not in vault.read(PASSWORDS)
+    assert password in init_secrets.show(vault)
+
+
+def test_no_two_services_share_a_user() -> None:
+    assert len(set(OWNERS.values())) == len(OWNERS)
