@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -19,17 +20,17 @@ SHORTEST: Final = 10
 """Characters a password needs; length is what an attacker pays for."""
 LONGEST: Final = 1024
 
-_hasher: Final = PasswordHasher()  # argon2id, parameters of RFC 9106's second choice
-_DECOY: Final = _hasher.hash("nobody")
-"""Checked where there is no hash, so that the answer takes as long."""
-
 
 class Passwords:
     """The passwords of one state folder."""
 
-    def __init__(self, state_dir: Path) -> None:
-        """Remember the file; it is read by each call, so that a changed password counts at once."""
+    def __init__(self, state_dir: Path, hasher: PasswordHasher | None = None) -> None:
+        """Remember the file; it is read by each call, so that a changed password counts at once.
+
+        ``hasher`` says what a guess costs; by default argon2id with the second choice of RFC 9106.
+        """
         self._path = state_dir / PASSWORDS
+        self._hasher = hasher or PasswordHasher()
 
     def put(self, role: Role, password: str) -> None:
         """Set a role's password.
@@ -38,7 +39,7 @@ class Passwords:
         """
         if not SHORTEST <= len(password) <= LONGEST:
             raise PasswordError(f"A password needs {SHORTEST} to {LONGEST} characters; this one has {len(password)}.")
-        hashes = self._hashes() | {role: _hasher.hash(password)}
+        hashes = self._hashes() | {role: self._hasher.hash(password)}
         beside = self._path.with_suffix(".new")
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -61,8 +62,19 @@ class Passwords:
         :raises PasswordError: the file cannot be used
         """
         hashes = self._hashes()
-        matches: list[Role] = [role for role in ROLES if _fits(hashes.get(role, _DECOY), password) and role in hashes]
-        return matches[0] if matches else None
+        # the others are checked too, and one that nobody has: how long it takes tells nothing
+        matches = {role: self._fits(hashes.get(role, self._decoy), password) and role in hashes for role in ROLES}
+        return next((role for role in ROLES if matches[role]), None)
+
+    @cached_property
+    def _decoy(self) -> str:
+        return self._hasher.hash("nobody")
+
+    def _fits(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password[:LONGEST])
+        except (VerificationError, InvalidHashError):
+            return False
 
     def _hashes(self) -> dict[str, str]:
         try:
@@ -75,10 +87,3 @@ class Passwords:
         if not isinstance(hashes, dict) or not all(isinstance(text, str) for text in hashes.values()):
             raise PasswordError(f"{self._path} is not a table of hashes. Delete it and set the passwords again.")
         return hashes
-
-
-def _fits(hashed: str, password: str) -> bool:
-    try:
-        return _hasher.verify(hashed, password[:LONGEST])
-    except (VerificationError, InvalidHashError):
-        return False

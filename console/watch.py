@@ -186,6 +186,7 @@ def _failed(last: Snapshot, fault: str) -> Snapshot:
 
 
 def _signature(files: Iterable[Path]) -> Signature:
+    """Return sizes and times; a file that is not there is like an empty one: a reader may make an empty log."""
     found = []
     for file in files:
         try:
@@ -193,5 +194,5 @@ def _signature(files: Iterable[Path]) -> Signature:
         except FileNotFoundError:
             found.append((0, 0))
         else:
-            found.append((status.st_mtime_ns, status.st_size))
+            found.append((status.st_mtime_ns, status.st_size) if status.st_size else (0, 0))
     return tuple(found)

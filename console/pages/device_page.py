@@ -87,6 +87,8 @@ class DevicePage:
         await self._draw_side(alerts)
 
     async def _known(self, span: tuple[float, float]) -> Sequence[Band | None] | None:
+        if self._range == "all" and self._shown is None:  # the chart reads the whole life anyway
+            return None
         at_s, known = self._usual
         if known is None or self._visit.now_s - at_s > USUAL_EVERY_S:
             known = await asyncio.to_thread(usual, self._visit.watch.store, self._who, span)
