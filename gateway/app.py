@@ -40,15 +40,15 @@ DRAIN_S: Final = 10.0
 """How long a stopping gateway waits for its stores, seconds; what they have not taken then is kept in the outbox."""
 
 
-async def run(parts: Parts, stop: Event) -> None:
+async def run(parts: Parts, stop: Event, flow: Flow | None = None) -> None:
     """Move readings from the broker to the stores until ``stop``; a failing stage ends them all.
 
     After ``stop`` nothing more is taken from the broker; what is journaled is processed, a snapshot is kept, and what
-    the stores take at once is delivered. The rest is in the outbox for the next start.
+    the stores take at once is delivered. The rest is in the outbox for the next start. ``flow`` is for whoever watches.
     """
-    await asyncio.to_thread(recover, parts.pipeline, parts.journal, parts.outbox)
-    flow = Flow(parts)
+    flow = flow or Flow(parts)
     try:
+        await asyncio.to_thread(recover, parts.pipeline, parts.journal, parts.outbox)
         async with parts.broker, TaskGroup() as stages:
             delivering = [
                 stages.create_task(deliver(parts, flow, store), name=f"deliver to {store.name}")
@@ -59,6 +59,7 @@ async def run(parts: Parts, stop: Event) -> None:
             stages.create_task(upkeep(parts, flow), name="upkeep")
             taking = stages.create_task(ingest(parts, flow), name="ingest")  # last: all takers are up
             stages.create_task(shut_down(stop, taking, flow, delivering), name="shut down")
+            flow.ready.set()
     finally:
         flow.end()
 
@@ -151,6 +152,7 @@ async def process(parts: Parts, flow: Flow) -> None:
                 append = partial(parts.outbox.append, given.position, outputs)
                 await flow.when_room("outbox", partial(flow.in_outbox, append))
                 position = given.position
+                flow.processed(given, outputs)
                 if outputs:
                     flow.wake()
             due = given is Ask.SNAPSHOT or now_s() - saved_s >= every_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Event, Queue, QueueFull
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,12 +17,14 @@ import structlog
 from gateway.backoff import Backoff
 from gateway.health import Reporter
 from gateway.pipeline import Pipeline
-from gateway.ports import Batch, Broker, Journal, Keeper, Outbox, StorageFullError, Store
+from gateway.ports import Batch, Broker, Journal, Keeper, Outbox, Outputs, StorageFullError, Store
 from gateway.settings import Settings
 from gateway.thrift import Thrift
 
 log = structlog.get_logger(__name__)
 
+STUCK_S: Final = 120.0
+"""A batch that waits longer than this for the one before it means that a stage is stuck, seconds."""
 LONGEST_WAIT_FOR_ROOM_S: Final = 5.0
 """Longest time between two looks at a full disk, seconds."""
 
@@ -79,8 +82,17 @@ class Flow:
         """Stores that take nothing now, with their words."""
         self.full: dict[str, str] = {}
         """What finds no room on the disk now, with the system's words: nothing is acknowledged meanwhile."""
-        self.reductions = 0
-        """Steps down the ladder since the start."""
+        self.given_up: Counter[str] = Counter()
+        """What went for room since the start: samples, points and alerts, by what was done and lane."""
+        self.refused: Counter[str] = Counter()
+        """Messages quarantined since the start, by kind."""
+        self.batches = self.batch_messages = 0
+        """Batches processed since the start, and the messages of the last one."""
+        self._now_s = parts.clock.monotonic_s
+        self.started_s = self.moved_s = self._now_s()
+        """When this began, and when a batch was processed last; monotonic seconds."""
+        self.ready = Event()
+        """The state is recovered, and all stages run."""
         self.stopping = Event()
         """Nothing more is taken from the broker, and nobody waits for room any longer."""
         self.closing = Event()
@@ -121,6 +133,18 @@ class Flow:
         """Ask something of the stage that takes batches; where the queue is full, not now."""
         with suppress(QueueFull):
             self.received.put_nowait(ask)
+
+    def processed(self, batch: Batch, outputs: Outputs) -> None:
+        """Note that a batch went through."""
+        self.moved_s = self._now_s()
+        self.batches += 1
+        self.batch_messages = len(batch.messages)
+        for message in outputs.quarantined:
+            self.refused[message.reason.partition(":")[0]] += 1
+
+    def healthy(self) -> bool:
+        """Tell whether batches move: none waits for long, but for room on the disk."""
+        return self.received.empty() or bool(self.full) or self._now_s() - self.moved_s < STUCK_S
 
     def wake(self) -> None:
         """Tell every deliverer to look into the outbox."""

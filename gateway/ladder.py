@@ -7,13 +7,13 @@ channel over a bucket, timed by the bucket's first sample, so that no two of the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.domains import DOMAINS
+from contract.domains import Domain
 from contract.points import FieldValue, Point, nanoseconds
 from contract.points import thinned as thinned_measurement
 from contract.topics import DeviceId
@@ -58,7 +58,7 @@ def accounts(entries: Iterable[Outputs]) -> dict[DeviceId, Account]:
     return dict(found)
 
 
-def thin(entries: Sequence[Outputs]) -> Outputs:
+def thin(entries: Sequence[Outputs], domains: Mapping[str, Domain]) -> Outputs:
     """Return entries of the lane ``raw`` as one: readings thinned, the newest ledger line of each device."""
     by_device: dict[DeviceId, list[Readings]] = defaultdict(list)
     for outputs in entries:
@@ -66,26 +66,25 @@ def thin(entries: Sequence[Outputs]) -> Outputs:
             by_device[DeviceId(block.site, block.domain, block.device)].append(block)
     return Outputs(
         points=[point for outputs in entries for point in outputs.points]
-        + [point for who, blocks in by_device.items() for point in _buckets(who, blocks)],
+        + [point for who, blocks in by_device.items() for point in _buckets(who, blocks, domains[who.domain])],
         quarantined=[message for outputs in entries for message in outputs.quarantined],
         ledger=list({(x.site, x.domain, x.device): x for outputs in entries for x in outputs.ledger}.values()),
     )
 
 
-def bucket_s(domain: str) -> float:
+def bucket_s(domain: Domain) -> float:
     """Return the length of a bucket of thinned readings, seconds."""
-    return max(SHORTEST_BUCKET_S, SAMPLES_A_BUCKET * DOMAINS[domain].period_s)
+    return max(SHORTEST_BUCKET_S, SAMPLES_A_BUCKET * domain.period_s)
 
 
-def _buckets(who: DeviceId, blocks: Sequence[Readings]) -> Iterable[Point]:
-    names = DOMAINS[who.domain].channel_names
+def _buckets(who: DeviceId, blocks: Sequence[Readings], domain: Domain) -> Iterable[Point]:
     times = np.concatenate([_times(block) for block in blocks])
     values = np.concatenate([np.frombuffer(block.values, "<f4").reshape(block.count, -1) for block in blocks])
-    number = np.floor(times / bucket_s(who.domain))
+    number = np.floor(times / bucket_s(domain))
     for one in np.unique(number):
         inside = number == one
         fields: dict[str, FieldValue] = {"count": int(inside.sum())}
-        for name, channel in zip(names, values[inside].T.astype(np.float64), strict=False):
+        for name, channel in zip(domain.channel_names, values[inside].T.astype(np.float64), strict=False):
             there = channel[~np.isnan(channel)]
             if len(there):
                 fields |= {
@@ -94,7 +93,7 @@ def _buckets(who: DeviceId, blocks: Sequence[Readings]) -> Iterable[Point]:
                     f"{name}_max": float(there.max()),
                 }
         tags = {"site": who.site, "device": who.device}
-        yield Point(thinned_measurement(who.domain), tags, fields, nanoseconds(float(times[inside].min())))
+        yield Point(thinned_measurement(domain.name), tags, fields, nanoseconds(float(times[inside].min())))
 
 
 def _times(block: Readings) -> NDArray[np.float64]:

@@ -90,6 +90,11 @@ class Ledger:
         newest: NDArray[np.float64] = self._room(device)["last_s"][device]
         return newest
 
+    @property
+    def newest_s(self) -> float:
+        """Newest measurement time of any device, Unix seconds; NaN before the first sample."""
+        return float(np.fmax.reduce(self._table["last_s"], initial=np.nan))
+
     def lines(self, indices: Iterable[int], devices: Sequence[DeviceId]) -> list[LedgerLine]:
         """Return the accounts of some devices; ``devices`` names each index."""
         chosen = np.fromiter(indices, np.int64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Final, Protocol
 
 import msgspec
@@ -132,6 +133,11 @@ class Pipeline:
         """Number of devices seen so far."""
         return sum(len(self._intake.devices(name)) for name in self._domains)
 
+    def newest_s(self) -> dict[str, float]:
+        """Return the newest measurement time of each domain that has any, Unix seconds."""
+        newest = {name: domain.newest_s for name, domain in self._domains.items()}
+        return {name: at_s for name, at_s in newest.items() if not isnan(at_s)}
+
     def statistics(self) -> Statistics:
         """Return what went through so far."""
         parts = [domain.statistics for domain in self._domains.values()]
@@ -208,6 +214,11 @@ class DomainPipeline:
             self._take(columns)
             self._unsettled.update(np.unique(columns.device).tolist())
             outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
+
+    @property
+    def newest_s(self) -> float:
+        """Newest measurement time, Unix seconds; NaN before the first sample."""
+        return self._ledger.newest_s
 
     def flush(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window that holds a sample."""

@@ -21,9 +21,10 @@ from contract.domains import Domain
 from contract.messages import DeviceState
 from gateway.app import Clock, Parts, run
 from gateway.backoff import Backoff
-from gateway.flow import LONGEST_WAIT_FOR_ROOM_S
+from gateway.flow import LONGEST_WAIT_FOR_ROOM_S, Flow
 from gateway.health import Reporter, written_bytes
 from gateway.journal.sqlite import SqliteJournal
+from gateway.metrics import Watched, serving
 from gateway.mqtt import Announcement, Session, SessionSettings
 from gateway.outbox.sqlite import SqliteOutbox
 from gateway.ports import Lane, StorageFullError, Store
@@ -39,6 +40,7 @@ from gateway.settings import (
 from gateway.stores.alert_topic import AlertTopicStore
 from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
+from gateway.systemd import notifying
 from gateway.thrift import Thrift
 from gateway.tuning import tune
 from gateway.upkeep import MEGABYTE
@@ -69,7 +71,7 @@ async def _serve(ready: Prepared) -> None:
     clock = Clock(wall_s=time.time, monotonic_s=time.monotonic)
     async with AsyncExitStack() as opened:
         broker = Session(session_settings(settings, ready.subscriptions), ssl_context=ssl_context(settings.broker))
-        files = await open_files(settings, stop)
+        files = await open_files(settings, ready.domains, stop)
         if files is None:
             return
         opened.push_async_callback(files.close)
@@ -93,7 +95,18 @@ async def _serve(ready: Prepared) -> None:
         log.info(
             "gateway started", gateway=settings.gateway, shelves=[shelf.manifest.domain for shelf in ready.shelves]
         )
-        await run(parts, stop)
+        flow = Flow(parts)
+        watched = Watched(
+            parts=parts,
+            flow=flow,
+            journal=files.journal,
+            outbox=files.outbox,
+            session=broker,
+            inference_s=ready.inference_s,
+        )
+        await opened.enter_async_context(notifying(flow.ready, flow.healthy))
+        await opened.enter_async_context(serving(settings.metrics.listen, watched))
+        await run(parts, stop, flow)
     log.info("gateway stopped", gateway=settings.gateway)
 
 
@@ -112,12 +125,12 @@ class Files:
         self.journal.close()
 
 
-async def open_files(settings: Settings, stop: asyncio.Event) -> Files | None:
+async def open_files(settings: Settings, domains: Mapping[str, Domain], stop: asyncio.Event) -> Files | None:
     """Open the state folder, and say what had to be mended; on a full disk wait for room, ``None`` if stopped."""
     backoff = Backoff(limit_s=LONGEST_WAIT_FOR_ROOM_S)
     while True:
         try:
-            return _open_files(settings)
+            return _open_files(settings, domains)
         except StorageFullError as error:
             log.error("no room to start", error=str(error))  # noqa: TRY400  # a state, not a fault of the program
         with suppress(TimeoutError):
@@ -125,10 +138,10 @@ async def open_files(settings: Settings, stop: asyncio.Event) -> Files | None:
             return None
 
 
-def _open_files(settings: Settings) -> Files:
+def _open_files(settings: Settings, domains: Mapping[str, Domain]) -> Files:
     folder, journal, quarantine = settings.state_dir, settings.journal, settings.quarantine
     with ExitStack() as opened:
-        outbox = SqliteOutbox(folder / "outbox.db", stores=lanes(settings))
+        outbox = SqliteOutbox(folder / "outbox.db", stores=lanes(settings), domains=domains)
         opened.callback(outbox.close)
         journaled = SqliteJournal(
             folder / "journal.db",

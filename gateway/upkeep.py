@@ -70,11 +70,12 @@ async def relieve(parts: Parts, flow: Flow) -> None:
     reduced = False
     while await flow.in_outbox(lambda: outbox.relieve(max_bytes, max_age_s)):
         reduced = True
-        flow.reductions += 1
         await asyncio.sleep(0)
     if reduced:
         log.warning("outbox over its limit: the oldest was thinned or dropped; see edgefleet audit")
     while notes := await flow.in_outbox(lambda: outbox.reductions(NOTES_A_WRITE)):
+        for note in notes:
+            flow.given_up[f"{note.what} {note.lane}"] += note.samples + note.points + note.alerts
         try:
             await parts.local.write([Outputs(reductions=notes)])
         except StoreUnavailableError:

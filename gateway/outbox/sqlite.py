@@ -18,6 +18,7 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
+from contract.domains import DOMAINS, Domain
 from gateway import ladder
 from gateway.ports import Entry, Lane, OutboxLoad, Outputs, Reduction
 from gateway.sqlite_file import (
@@ -83,8 +84,8 @@ class _Held:
 class SqliteOutbox:
     """Implements :class:`gateway.ports.Outbox` on one file that no other process may open meanwhile.
 
-    ``stores`` says which lanes each store takes. A store that is new gets what is still held; one that is gone
-    holds nothing back.
+    ``stores`` says which lanes each store takes; ``domains`` names the channels of what is thinned. A store that is
+    new gets what is still held; one that is gone holds nothing back.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class SqliteOutbox:
         path: Path,
         stores: Mapping[str, tuple[Lane, ...]] = ALL_TO_LOCAL,
         *,
+        domains: Mapping[str, Domain] = DOMAINS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the file; check all of it, and mend it if it is damaged.
@@ -100,6 +102,7 @@ class SqliteOutbox:
         """
         self._path = path
         self._clock = clock
+        self._domains = domains
         self._takers = {lane: tuple(name for name, lanes in stores.items() if lane in lanes) for lane in LANES}
         self.salvage: Salvage | None
         """What was done about damage found on opening."""
@@ -255,7 +258,7 @@ class SqliteOutbox:
             if not rows:
                 return False
             entries = [_decode(body) for *_, body in rows]
-            first, last, body = rows[0][0], rows[-1][0], _encode(ladder.thin(entries))
+            first, last, body = rows[0][0], rows[-1][0], _encode(ladder.thin(entries, self._domains))
             of_readings = [Outputs(readings=outputs.readings) for outputs in entries]
             with transaction(self._connection):
                 self._note("thinned", "raw", last, reason, of_readings)
