@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import holidays
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +19,12 @@ _EPOCH_WEEKDAY: Final = date(1970, 1, 1).weekday()
 _CYCLE: Final = {"hour": 24, "minute_of_day": 1440, "weekday": 7, "part_of_day": 4}
 _KEPT: Final = 100_000
 """Quarters or days remembered before the memory is emptied: bounded, and ample for years of days."""
+
+
+def _holidays(country: str) -> Container[date]:
+    import holidays  # noqa: PLC0415  # 7 MB and a quarter of a second, where no country is set
+
+    return holidays.country_holidays(country)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class Calendar:
         """
         try:
             self._zone = ZoneInfo(zone)
-            self._holidays = None if country is None else holidays.country_holidays(country)
+            self._holidays = None if country is None else _holidays(country)
         except (LookupError, NotImplementedError, ValueError) as error:
             raise ValueError(
                 f"zone = {zone!r}, country = {country!r}: unknown. Use an IANA zone and an ISO country."

@@ -28,8 +28,9 @@ def tune() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(OBJECTS_A_COLLECTION, 20, 50)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it; others do as they do
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
-        mallopt(_M_ARENA_MAX, ARENAS)
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):  # glibc has it; others do as they do
+        library.malloc_trim(0)  # what proving the models took
+        library.mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
+        library.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        library.mallopt(_M_ARENA_MAX, ARENAS)
