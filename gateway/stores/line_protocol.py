@@ -3,7 +3,8 @@ r"""InfluxDB line protocol: one line a point.
 ``measurement,tag=value field=1.5,count=3i,text="said \"so\"" 1700000000000000000``
 
 Escaping follows https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. A line break would end the
-line and cannot be escaped outside of a string field, so in names and tags it becomes a space. The library's ``Point``
+line: InfluxDB takes one inside a string field, other servers of its write API drop the point and say nothing, so it
+becomes a space everywhere. The library's ``Point``
 does the same at several times the cost: docs/decisions/0005-line-protocol.md.
 """
 
@@ -17,7 +18,7 @@ from contract.points import FieldValue, Point
 _BREAKS: Final = {"\n": " ", "\r": " ", "\t": " "}
 _MEASUREMENT: Final = str.maketrans({**dict.fromkeys(_BREAKS, r"\ "), ",": r"\,", " ": r"\ "})
 _KEY: Final = str.maketrans({**dict.fromkeys(_BREAKS, r"\ "), ",": r"\,", " ": r"\ ", "=": r"\="})
-_TEXT: Final = str.maketrans({'"': r"\"", "\\": r"\\"})
+_TEXT: Final = str.maketrans({'"': r"\"", "\\": r"\\", "\n": " "})
 
 
 def encode_point(point: Point) -> str:
