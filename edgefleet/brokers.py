@@ -1,6 +1,6 @@
 """The embedded broker of the demo: Mosquitto where it is installed, else amqtt, as a process on a free loopback port.
 
-``python -m edgefleet.brokers PORT`` is the amqtt process. Nothing but this machine can reach either.
+:mod:`edgefleet.embedded_amqtt` is the amqtt process. Nothing but this machine can reach either.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -91,7 +90,7 @@ async def embedded_broker(folder: Path, choice: BrokerChoice = "auto") -> AsyncI
 
 def _command(folder: Path, port: int, mosquitto: str | None) -> list[str]:
     if mosquitto is None:
-        return [sys.executable, "-m", "edgefleet.brokers", str(port)]
+        return [sys.executable, "-m", "edgefleet.embedded_amqtt", str(port)]
     config = folder / "mosquitto.conf"
     text = MOSQUITTO_CONF.format(port=port, host=HOST)
     # started by root, Mosquitto would become the user "mosquitto", who may not read the folder
@@ -133,25 +132,3 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-async def serve_amqtt(port: int) -> None:
-    """Run amqtt until the process is told to end, or whoever started it is gone."""
-    from amqtt.broker import Broker  # noqa: PLC0415  # an extra; only this process needs it
-
-    broker = Broker(
-        {
-            "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
-            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-        }
-    )
-    await broker.start()
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await ended.wait()
-    await broker.shutdown()
-
-
-if __name__ == "__main__":
-    asyncio.run(serve_amqtt(int(sys.argv[1])))

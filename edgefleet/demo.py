@@ -112,7 +112,7 @@ def write_gateway_settings(folder: Path, broker: RunningBroker) -> Path:
         "gateway": GATEWAY_NAME,
         "state_dir": str(folder),
         "health_every_s": 0.5,
-        "broker": {"host": HOST, "port": broker.port},
+        "broker": {"host": HOST, "port": broker.port, "protocol": "3.1.1" if broker.kind == "amqtt" else "auto"},
         "queues": {"tick_s": 0.5},
         "log": {"level": "warning"},
     }
