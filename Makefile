@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 # set by `make demo ARGS="…"`, `make test ARGS="…"`
 
-.PHONY: help demo test check bench stack train clean
+.PHONY: help demo test check bench stack stack-test stack-down credentials tls train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -29,8 +29,20 @@ bench: $(VENV)/.dev ## CPU, memory and delay against the bars
 	@deploy/test-servers.sh
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-stack: ## Mosquitto, InfluxDB, Grafana, gateway and a simulated fleet in containers
-	docker compose up --detach --build --wait
+stack: ## Mosquitto, InfluxDB, Grafana, gateway and a simulated fleet in containers; PROFILE=pi, tls, chaos
+	@PROFILE="$(PROFILE)" deploy/compose/stack.sh up
+
+stack-test: $(VENV)/.dev ## the containers end to end: a fault fires and resolves, nobody may do what they must not
+	@EDGEFLEET_STACK=1 $(PYTHON) -m pytest tests/stack -m stack $(ARGS)
+
+stack-down: ## stop the containers; their volumes stay
+	@PROFILE="$(PROFILE)" deploy/compose/stack.sh down
+
+credentials: ## the secrets that the stack made on its first start
+	@PROFILE="$(PROFILE)" deploy/compose/stack.sh credentials
+
+tls: ## a private authority and certificates for the broker and its clients
+	@deploy/tls/make.sh
 
 train: $(VENV)/.train ## rebuild the four shelves from nothing
 	@$(PYTHON) -m edgefleet models train --all $(ARGS)
@@ -48,7 +60,7 @@ $(VENV)/.demo: uv.lock pyproject.toml | $(UV)
 	@touch $@
 
 $(VENV)/.dev: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra dev
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra grafana --extra dev
 	@touch $@
 
 $(VENV)/.train: uv.lock pyproject.toml | $(UV)

@@ -88,11 +88,15 @@ def hashed(password: str) -> str:
 
 
 def take_certificates(vault: Vault, folder: Path) -> None:
-    """Give each service its certificate and key; nothing where ``make tls`` was not run."""
+    """Give each service its certificate and key.
+
+    :raises SystemExit: one is missing
+    """
     for service, names in TLS_FILES.items():
         for name in names:
-            if (folder / name).is_file():
-                vault.write(f"{service}/{name}", (folder / name).read_text())
+            if not (folder / name).is_file():
+                sys.exit(f"{name} is not in deploy/tls/certs. Run make tls first.")
+            vault.write(f"{service}/{name}", (folder / name).read_text())
 
 
 def show(vault: Vault) -> str:
@@ -118,7 +122,8 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case []:
             make(vault, os.environ, fleet_devices())
-            take_certificates(vault, CERTIFICATES)
+            if os.environ.get("EDGEFLEET_TLS"):
+                take_certificates(vault, CERTIFICATES)
         case ["show"]:
             print(show(vault))
         case ["device", name] if name.count("/") == 2:
