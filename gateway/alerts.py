@@ -178,6 +178,13 @@ class Judge:
         """Return the alerts that are firing, as they were last emitted."""
         return [track.alert for track in self._tracks.values() if track.alert is not None]
 
+    def retire(self, *, everything: bool = False) -> list[Alert]:
+        """Forget rules that are no more, or all; return what fired by them as resolved, just after its last word."""
+        known = set() if everything else {rule.name for rule in (*self._sensor_rules, *self._model_rules)}
+        gone = [key for key in self._tracks if key[1] not in known]
+        fired = [alert for key in gone if (alert := self._tracks.pop(key).alert) is not None]
+        return [msgspec.structs.replace(alert, state="resolved", at_s=alert.at_s + 0.001) for alert in fired]
+
     def dump(self) -> bytes:
         """Return the state."""
         return msgspec.msgpack.encode([(index, rule, track) for (index, rule), track in self._tracks.items()])

@@ -101,11 +101,14 @@ class Pipeline:
         self._domains = {plan.domain.name: DomainPipeline(plan) for plan in plans}
         self._messages = 0
         self._quarantined = 0
+        self._carried = Outputs()
+        """What a change of plans gave; it goes out with the next batch."""
 
     def process(self, batch: Batch) -> Outputs:
         """Return what a batch gives. A batch without messages only lets time pass."""
         taken = self._intake.take(batch)
-        outputs = Outputs(quarantined=taken.quarantined)
+        outputs, self._carried = self._carried, Outputs()
+        outputs.quarantined = taken.quarantined
         self._messages += len(batch.messages)
         self._quarantined += len(taken.quarantined)
         for state in taken.states:
@@ -154,17 +157,35 @@ class Pipeline:
     def dump(self) -> bytes:
         """Return the whole state."""
         domains = {name: domain.dump() for name, domain in self._domains.items()}
-        return msgspec.msgpack.encode((self._messages, self._quarantined, self._intake.dump(), domains))
+        return msgspec.msgpack.encode((self._messages, self._quarantined, self._intake.dump(), domains, self._carried))
 
     def load(self, state: bytes) -> None:
-        """Take over a state that :meth:`dump` returned; a domain that it does not know starts empty."""
-        self._messages, self._quarantined, intake, domains = msgspec.msgpack.decode(
-            state, type=tuple[int, int, bytes, dict[str, bytes]]
+        """Take over a state that :meth:`dump` returned, of other plans too; a domain that is new starts empty.
+
+        Where windows are cut otherwise now they begin anew; samples that waited in open ones go out as they are.
+        """
+        self._messages, self._quarantined, intake, domains, self._carried = msgspec.msgpack.decode(
+            state, type=tuple[int, int, bytes, dict[str, bytes], Outputs]
         )
         self._intake.load(intake)
         for name, domain in self._domains.items():
             if name in domains:
-                domain.load(domains[name])
+                domain.load(domains[name], self._intake.devices(name), self._carried)
+
+    def change(self, plans: Sequence[Plan], limits: IntakeLimits, sources: Sources) -> None:
+        """Go on with other plans from the state as it is, between two batches.
+
+        Windows that cannot go on are closed and judged as they are, so that none is lost; what they give goes out with
+        the next batch. This object stays the same one, for whoever holds it.
+        """
+        fresh = Pipeline(plans, limits, sources)
+        for name, domain in self._domains.items():
+            if not domain.goes_on_in(fresh._domains.get(name)):
+                domain.close_windows(self._intake.devices(name), self._carried)
+            if name not in fresh._domains:
+                self._carried.alerts += domain.judge.retire(everything=True)
+        fresh.load(self.dump())
+        self.__dict__.update(fresh.__dict__)
 
 
 class DomainPipeline:
@@ -174,6 +195,8 @@ class DomainPipeline:
         """Start with no device."""
         self._plan = plan
         self._domain = plan.domain
+        self.cut = (repr(plan.window), *plan.domain.channel_names)
+        """How windows are cut, and of what."""
         self._windows = Windows(plan.domain, plan.window, plan.calendar)
         self._summaries = Summaries(plan.domain, plan.window, plan.calendar)
         self._ledger = Ledger()
@@ -221,10 +244,18 @@ class DomainPipeline:
         return self._ledger.newest_s
 
     def flush(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
+        """Close every window and every span that holds a sample."""
+        self.close_windows(devices, outputs)
+        outputs.points += self._summary_points(self._summaries.flush(), devices)
+
+    def close_windows(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window that holds a sample."""
         self._windows.flush()
         outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
-        outputs.points += self._summary_points(self._summaries.flush(), devices)
+
+    def goes_on_in(self, other: DomainPipeline | None) -> bool:
+        """Tell whether windows that are open here can go on there."""
+        return other is not None and self.cut == other.cut
 
     def state(self, change: StateChange, now_s: float) -> None:
         """Enter what a device's state topic said, at the intake's ``listening_s``."""
@@ -264,15 +295,20 @@ class DomainPipeline:
 
     def dump(self) -> bytes:
         """Return the state."""
-        return msgspec.msgpack.encode((self.statistics, sorted(self._unsettled), [room.dump() for room in self._rooms]))
+        rooms = [room.dump() for room in self._rooms]
+        return msgspec.msgpack.encode((self.statistics, sorted(self._unsettled), self.cut, rooms))
 
-    def load(self, state: bytes) -> None:
-        """Take over a state that :meth:`dump` returned."""
-        self.statistics, self._unsettled, states = msgspec.msgpack.decode(
-            state, type=tuple[Statistics, set[int], list[bytes]]
+    def load(self, state: bytes, devices: Sequence[DeviceId], outputs: Outputs) -> None:
+        """Take over a state that :meth:`dump` returned; append what cannot go on in it."""
+        self.statistics, self._unsettled, cut, states = msgspec.msgpack.decode(
+            state, type=tuple[Statistics, set[int], tuple[str, ...], list[bytes]]
         )
         for room, part in zip(self._rooms, states, strict=True):
-            room.load(part)
+            if cut == self.cut or room not in (self._windows, self._summaries, self._sensors):
+                room.load(part)
+            elif room is self._windows and cut[1:] == self.cut[1:]:
+                outputs.readings += stray_readings(Windows.held(part), devices)
+        outputs.alerts += self.judge.retire()
         self._tags.clear()
 
     def _take(self, columns: Columns) -> None:
