@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 # set by `make demo ARGS="…"`, `make test ARGS="…"`
 
-.PHONY: help demo test check bench stack stack-test stack-down credentials tls train clean
+.PHONY: help demo test check bench stack stack-test stack-down credentials tls pictures train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -44,6 +44,10 @@ credentials: ## the secrets that the stack made on its first start
 tls: ## a private authority and certificates for the broker and its clients
 	@deploy/tls/make.sh
 
+pictures: $(VENV)/.dev ## pictures of every page of the console, from a seeded demo run
+	@deploy/test-servers.sh
+	@$(PYTHON) -m tests.console.pictures docs/pictures $(ARGS)
+
 train: $(VENV)/.train ## rebuild the four shelves from nothing
 	@$(PYTHON) -m edgefleet models train --all $(ARGS)
 
@@ -56,7 +60,7 @@ $(UV):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
 
 $(VENV)/.demo: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra console
 	@touch $@
 
 $(VENV)/.dev: uv.lock pyproject.toml | $(UV)
@@ -64,5 +68,5 @@ $(VENV)/.dev: uv.lock pyproject.toml | $(UV)
 	@touch $@
 
 $(VENV)/.train: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra dev --extra train
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra console --extra dev --extra train
 	@touch $@

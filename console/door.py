@@ -45,7 +45,8 @@ class Door:
 
     async def ask(self, request: Request) -> Response:
         """Show the form."""
-        return self._form(_inside(request.query_params.get("next", "/")))
+        given = cookie(Headers(scope=request.scope), FORM_COOKIE)
+        return self._form(_inside(request.query_params.get("next", "/")), given=given)
 
     async def sign_in(self, request: Request) -> Response:
         """Check a password: 403 without the form's token, 429 after too many wrong ones, 401 for a wrong one."""
@@ -83,8 +84,8 @@ class Door:
         answer.delete_cookie(COOKIE)
         return answer
 
-    def _form(self, after: str, wrong: str = "", *, status: int = 200, name: str = "") -> Response:
-        given = secrets.token_urlsafe(24)
+    def _form(self, after: str, wrong: str = "", *, status: int = 200, name: str = "", given: str = "") -> Response:
+        given = given or secrets.token_urlsafe(24)  # a second tab does not spoil the form of the first
         html = render("login.html", csrf=self._token(given), next=after, wrong=wrong, name=name)
         answer = HTMLResponse(html, status)
         self._cookie(answer, FORM_COOKIE, given, 3600)

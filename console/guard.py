@@ -28,7 +28,7 @@ from console.sessions import Session, Sessions
 COOKIE: Final = "edgefleet_session"
 SESSION: Final = "edgefleet.session"
 """Key of the scope under which pages find who asks."""
-OPEN_PATHS: Final = ("/login", "/static/")
+OPEN_PATHS: Final = ("/login", "/static/", "/favicon.ico")
 """What somebody who is not signed in may fetch."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _STYLED: Final = b'id="nicegui-keep-alive-cache" style="display: none"'
@@ -183,7 +183,7 @@ class _Sealed:
         headers["content-security-policy"] = self._policy
         headers["x-content-type-options"] = "nosniff"
         headers["x-frame-options"] = "DENY"
-        headers["referrer-policy"] = "no-referrer"
+        headers["referrer-policy"] = "same-origin"  # with none at all, our own forms would not say whose they are
         headers["cross-origin-opener-policy"] = "same-origin"
         headers["cross-origin-resource-policy"] = "same-origin"
         headers["permissions-policy"] = "camera=(), microphone=(), geolocation=()"

@@ -7,6 +7,7 @@ missing=""
 command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
 command -v influxd >/dev/null || missing="$missing influxdb"
+command -v chromium >/dev/null || missing="$missing chromium"
 command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
 [ -n "$missing" ] || exit 0
 

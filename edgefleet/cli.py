@@ -102,6 +102,8 @@ def demo(
         Path | None, typer.Option("--state", help="Keep everything here; default: deleted at the end.")
     ] = None,
     broker: Annotated[BrokerChoice, typer.Option(help="auto: Mosquitto where it is installed, else amqtt.")] = "auto",
+    console: Annotated[bool, typer.Option("--console/--no-console", help="Serve the web page meanwhile.")] = True,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show it all on this machine: broker, fleet and gateway, then how many injected faults were caught.
@@ -110,10 +112,20 @@ def demo(
     """
     import asyncio
 
+    from edgefleet.console_process import installed
     from edgefleet.demo import DemoOptions
     from edgefleet.demo import demo as run
 
-    options = DemoOptions(run_s=run_s, devices=devices, history_s=history_s, seed=seed, state_dir=state, broker=broker)
+    options = DemoOptions(
+        run_s=run_s,
+        devices=devices,
+        history_s=history_s,
+        seed=seed,
+        state_dir=state,
+        broker=broker,
+        console=console and installed(),
+        open_browser=open_browser,
+    )
     with _errors():
         summary = asyncio.run(run(options, _progress()))
     if as_json:

@@ -25,6 +25,7 @@ from contract.points import GATEWAY
 from contract.topics import DeviceId
 from edgefleet import state
 from edgefleet.brokers import HOST, BrokerChoice, RunningBroker, embedded_broker
+from edgefleet.console_process import console_process
 from edgefleet.errors import StateError
 from edgefleet.gateway_process import GatewayProcess, gateway_process, listening
 from edgefleet.live_table import LiveTable
@@ -64,6 +65,10 @@ class DemoOptions:
     """Folder for everything that is written. Default: a temporary one, deleted at the end."""
     broker: BrokerChoice = "auto"
     """``auto``: Mosquitto where it is installed, else amqtt."""
+    console: bool = False
+    """Whether the web page is served meanwhile."""
+    open_browser: bool = False
+    """Whether a browser is opened on it."""
 
 
 @dataclass(slots=True)
@@ -135,6 +140,11 @@ async def demo(options: DemoOptions, console: Console) -> Summary:
             gateway = await running.enter_async_context(gateway_process(settings_file, folder / "gateway.log"))
             if not await unless(stop, listening(HOST, broker.port, GATEWAY_NAME), gateway.ended()):
                 raise KeyboardInterrupt
+            write_truth(folder / TRUTH, [])  # so that the console knows that a truth will come
+            if options.console:
+                page = console_process(folder, folder / "console.log", open_browser=options.open_browser)
+                address = await running.enter_async_context(page)
+                console.print(f"console: {address or 'did not come up, see console.log'}", highlight=False)
             return await _Run(options, folder, broker, gateway, stop=stop, console=console).run()
 
 

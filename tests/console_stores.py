@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +122,14 @@ def write(state_dir: Path, *outputs: Outputs, now_s: float | None = None) -> Non
     state_dir.mkdir(parents=True, exist_ok=True)
 
     async def run() -> None:
-        clock = {} if now_s is None else {"clock": lambda: now_s}
-        store = LocalStore(state_dir / "store.db", **clock)
+        store = LocalStore(state_dir / "store.db", clock=time.time if now_s is None else lambda: now_s)
         try:
             await store.write(outputs)
         finally:
             await store.close()
 
-    asyncio.run(run())
+    with ThreadPoolExecutor(1) as beside:  # a browser's loop may run in this thread
+        beside.submit(lambda: asyncio.run(run())).result()
 
 
 def small(state_dir: Path, now_s: float) -> None:

@@ -70,6 +70,7 @@ export default {
       const anew = series !== options.series.length;
       this.chart.setOption(options, anew ? { notMerge: true } : { replaceMerge: ["series"] });
       if (anew || whole) this.chart.resize();
+      this.$el.dataset.drawn = options.series.length; // for whoever waits for it
     },
     zoomed() {
       clearTimeout(this.pause);

@@ -51,7 +51,7 @@ class Visit:
         self._client = context.client
         self._client.title = f"{title} · edgefleet"
         self._head = Live()
-        self.main = Element("main").props("id=main")
+        self.main = Element("div").props("id=main").classes("sheet")  # NiceGUI's page is the <main> around all
         self._draw_head(self.watch.snapshot)
         self._client.on_connect(self._came)
         self._client.on_disconnect(self._went)

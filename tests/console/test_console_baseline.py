@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from console.baseline import FEWEST, WIDTH, bands, moved
+from contract.points import FieldValue
 
 
 def test_band_of_a_normal_is_its_mean_and_deviation() -> None:
@@ -37,7 +38,7 @@ def test_what_never_moved_has_not_moved_infinitely_far() -> None:
 
 def test_feature_that_moved_most_comes_first_and_words_are_passed_over() -> None:
     rng = np.random.default_rng(0)
-    past = [
+    past: list[dict[str, FieldValue]] = [
         {"a": float(a), "b": float(b), "hour": 3, "model_version": "1"}
         for a, b in zip(rng.normal(0, 1, 50), rng.normal(0, 1, 50), strict=True)
     ]

@@ -74,7 +74,7 @@ def test_late_samples_are_marked(tmp_path: Path) -> None:
         ),
     )
     series = chart(LocalReader(tmp_path / "store.db"), T0, T0 + 100.0)
-    assert _data(series["late"]) == [[(T0 + 5.5) * 1000, 0.5]]
+    assert _data(series["late"]) == [((T0 + 5.5) * 1000, 0.5)]
 
 
 def test_score_peak_survives_thinning(tmp_path: Path) -> None:
@@ -120,10 +120,10 @@ def test_a_million_samples_become_a_chart_in_half_a_second(tmp_path: Path) -> No
     assert min(taken) <= 0.5
 
 
-def _data(series: dict[str, object]) -> list[list[float | None]]:
+def _data(series: dict[str, object]) -> list[tuple[float, float | None]]:
     data = series["data"]
     assert isinstance(data, list)
-    return data
+    return [(at_ms, value) for at_ms, value in data]
 
 
 def _band(series: dict[str, object]) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +78,7 @@ def house(tmp_path: Path) -> House:
 
 
 @pytest.fixture
-def locked(house: House) -> Iterator[House]:
+def locked(house: House) -> House:
     house.passwords.put("operator", SECRET)
     house.passwords.put("viewer", SECRET + " viewer")
     return house

@@ -1,0 +1,229 @@
+"""The console in a real browser: nothing from elsewhere, live without reload, accessible, ten thousand rows."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from typer.testing import CliRunner
+
+from edgefleet.console_cli import labels_app
+from gateway.ports import Outputs
+from tests.console.browser import STARTS_MS, Console, Seen, running_browser, running_console
+from tests.console_stores import PUMP, T0, alert, health, line, small, wide, write
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+DEVICE = "/device/plant-1/industrial/pump-01"
+PAGES = ("/", "/alerts", DEVICE, "/models", "/gateway", "/device/plant-1/industrial/nobody")
+expect.set_options(timeout=STARTS_MS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("console")
+    small(folder, time.time())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def console(state_dir: Path) -> Iterator[Console]:
+    with running_console(state_dir) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, which brings axe-core")
+    folder = tmp_path_factory.mktemp("axe")
+    done = subprocess.run(
+        ("npm", "install", "--silent", "--no-save", "--prefix", str(folder), "axe-core@4"),
+        check=False,
+        timeout=60,
+        capture_output=True,
+    )
+    if done.returncode != 0:
+        pytest.skip("npm could not install axe-core")
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def opened(browser: Browser, console: Console, path: str, **context: Any) -> tuple[Page, Seen]:
+    """Open a page and wait for its heading."""
+    page = browser.new_context(**context).new_page()
+    seen = Seen(console.address)
+    seen.watch(page)
+    page.goto(console.address + path)
+    expect(page.locator("h1")).to_be_visible()
+    return page, seen
+
+
+def chart(page: Page, name: str) -> dict[str, Any]:
+    """Return the options that a chart shows, once it shows some."""
+    drawn = page.locator(f"[data-chart={name}][data-drawn]")
+    expect(drawn).to_be_visible()
+    found: dict[str, Any] = drawn.evaluate("(box) => box.chart.getOption()")
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_load_nothing_from_elsewhere_break_no_policy_are_accessible_and_fit_a_phone(
+    browser: Browser, console: Console, axe: str, scheme: Literal["light", "dark"]
+) -> None:
+    page = browser.new_context(color_scheme=scheme).new_page()
+    seen = Seen(console.address)
+    seen.watch(page)
+    findings, sideways = {}, []
+    for path in PAGES:
+        page.goto(console.address + path)
+        expect(page.locator("h1")).to_be_visible()
+        page.evaluate(axe)
+        violations = page.evaluate("axe.run().then((result) => result.violations)")
+        findings[path] = [
+            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+            for one in violations
+            if one["impact"] in ("serious", "critical")
+        ]
+        page.set_viewport_size({"width": 390, "height": 844})
+        if page.evaluate("document.documentElement.scrollWidth") > 390:
+            sideways.append(path)
+        page.set_viewport_size({"width": 1280, "height": 800})
+    page.context.close()
+    assert findings == {path: [] for path in PAGES}
+    assert sideways == []
+    assert seen.requests == []
+    assert seen.errors == []
+
+
+def test_alert_appears_is_acknowledged_and_resolves_without_a_reload(
+    browser: Browser, console: Console, state_dir: Path
+) -> None:
+    page, _ = opened(browser, console, "/alerts")
+    page.evaluate("window.stayed = true")
+    new = alert(id="live-1", rule="overheating", device="pump-02", severity="critical")
+    card = page.locator("[data-alert=live-1]").first
+    write(state_dir, Outputs(alerts=[new]))
+    expect(card).to_contain_text("overheating")
+    card.get_by_role("button", name="Acknowledge").click()
+    expect(card).to_be_hidden()
+    page.get_by_role("button", name=re.compile("^Acknowledged")).click()
+    expect(card).to_contain_text("acknowledged")
+    card.get_by_text("Answer").click()
+    card.get_by_label("Note").fill("the fan had stopped")
+    card.get_by_role("button", name="Confirmed").click()
+    expect(card).to_contain_text("the fan had stopped")
+    write(
+        state_dir,
+        Outputs(alerts=[alert(id="live-1", rule="overheating", device="pump-02", state="resolved", at_s=T0 + 900)]),
+    )
+    expect(card).to_be_hidden()
+    page.get_by_role("button", name=re.compile("^Resolved")).click()
+    expect(card).to_contain_text("lasted 5 min")
+    assert page.evaluate("window.stayed") is True
+    page.context.close()
+    rows = json.loads(CliRunner().invoke(labels_app, ["--state", str(state_dir), "--json"]).stdout)
+    said = [(row["verdict"], row["note"]) for row in rows if row["alert_id"] == "live-1"]
+    assert said == [("acknowledged", ""), ("confirmed", "the fan had stopped")]
+
+
+def test_chart_shows_the_channel_of_the_fault_leaving_its_band_and_zooms(browser: Browser, console: Console) -> None:
+    page, _ = opened(browser, console, DEVICE)
+    series = {one["name"]: one for one in chart(page, "device")["series"]}
+    areas = series["pressure_bar"]["markArea"]["data"]
+    low, high = next((pair[0]["yAxis"], pair[1]["yAxis"]) for pair in areas if "yAxis" in pair[0])
+    values = [value for _, value in series["pressure_bar"]["data"] if value is not None]
+    assert all(low <= value <= high for value in values[:600])
+    assert all(value > high for value in values[720:])
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.get_by_role("status")).to_contain_text("7 min 30 s")
+    page.context.close()
+
+
+def test_typing_in_the_search_keeps_focus_while_the_page_lives(
+    browser: Browser, console: Console, state_dir: Path
+) -> None:
+    page, _ = opened(browser, console, "/")
+    page.locator("#find").focus()
+    page.keyboard.type("cow")
+    expect(page.get_by_role("status")).to_contain_text("1 of")
+    write(state_dir, Outputs(ledger=[line(PUMP, stored=500, last_s=T0 + 950.0)]))
+    page.keyboard.type("-01")
+    expect(page.locator("#find")).to_have_value("cow-01")
+    expect(page.locator(".rows tbody a")).to_have_text(["cow-01"])
+    page.context.close()
+
+
+def test_empty_folder_and_a_gateway_that_stopped_are_said_in_words(browser: Browser, tmp_path: Path) -> None:
+    with running_console(tmp_path) as console:
+        page, _ = opened(browser, console, "/")
+        expect(page.get_by_role("alert")).to_contain_text("Has a gateway run on this folder?")
+        expect(page.locator("#main")).to_contain_text("No device yet")
+        write(tmp_path, Outputs(points=[health(T0), health(T0 + 10.0)], ledger=[line(PUMP)]))
+        expect(page.get_by_role("alert")).to_contain_text("The gateway is down since 14 Nov 22:13")
+        expect(page.locator(".rows tbody a")).to_have_text(["pump-01"])
+        page.context.close()
+
+
+def test_ten_thousand_devices_answer_quickly_scroll_and_fit_in_memory(browser: Browser, tmp_path: Path) -> None:
+    """Issue 8: the fleet's page in 300 ms on the server, and at most 200 MiB."""
+    wide(tmp_path, 10_000)
+    with running_console(tmp_path) as console:
+        page, _ = opened(browser, console, "/")
+        expect(page.get_by_role("status")).to_contain_text("10,000 of 10,000")
+        taken = [_server_ms(page, console.address) for _ in range(5)]
+        box = page.locator(".rows")
+        box.evaluate("(box) => { box.scrollTop = box.scrollHeight / 2; }")
+        expect(box.locator("[aria-rowindex='5000']")).to_be_attached()
+        box.evaluate("(box) => { box.scrollTop = box.scrollHeight; }")
+        expect(box.locator("[aria-rowindex='10001']")).to_be_visible()
+        assert box.locator("tbody tr").count() < 250
+        assert min(taken) <= 300.0
+        assert console.rss_bytes <= 200 * 2**20
+        page.context.close()
+
+
+def test_viewer_sees_no_button_that_answers_and_a_stranger_sees_nothing(browser: Browser, tmp_path: Path) -> None:
+    small(tmp_path, time.time())
+    for role, password in (("viewer", "only looking on"), ("operator", "answers alerts")):
+        CliRunner().invoke(
+            _console_app(), ["--state", str(tmp_path), "--set-password", "--role", role], input=f"{password}\n"
+        )
+    with running_console(tmp_path) as console:
+        page = browser.new_context().new_page()
+        page.goto(console.address + "/alerts")
+        page.get_by_label("Your name").fill("vera")
+        page.get_by_label("Password").fill("only looking on")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("article.alert").first).to_be_visible()
+        expect(page.get_by_text("vera · viewer")).to_be_visible()
+        expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
+        page.get_by_role("button", name="sign out").click()
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        page.context.close()
+
+
+def _console_app() -> Any:
+    from edgefleet.console_cli import console_app  # noqa: PLC0415  # a small name beside the fixture `console`
+
+    return console_app
+
+
+def _server_ms(page: Page, address: str) -> float:
+    """Return how long the server took from the last byte of the question to the first of the answer."""
+    page.goto(address)
+    times = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+    return float(times["responseStart"] - times["requestStart"])
