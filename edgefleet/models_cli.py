@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.inference.manifest import Manifest
     from gateway.inference.shelf import Shelf
     from gateway.inference.verify import Parity, Report
+    from models.training.recorded.rows import Row
 
 FAILED: Final = 1
 REFUSED: Final = 2
@@ -140,32 +141,62 @@ def train(
 
 
 @models.command()
-def evaluate(domain: Domain, *, shelves: Shelves = None, as_json: Json = False) -> None:
-    """Measure a shelf again on fleets that it never saw: rows and events, beside what needs no model.
+def evaluate(
+    domain: Domain,
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder of recorded public data. [default: EDGEFLEET_DATA]", file_okay=False),
+    ] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Take other files than the known ones: figures are not comparable.")
+    ] = False,
+    recorded: Annotated[bool, typer.Option("--recorded", help="Recorded data only: simulate no fleet.")] = False,
+    shelves: Shelves = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a shelf again: on fleets that it never saw and, with --data, on recorded data, beside naive rules.
 
-    Example: `edgefleet models evaluate traffic --json`
+    Example: `edgefleet models evaluate retail --data recordings --json`
     """
+    from dataclasses import asdict
+
     with _refusals():
         shelf = _load(_folder(shelves), domain)
     recipes = _recipes()
     recipe = recipes[_known(domain, recipes)]
-    from models.training.evaluate import evaluate as measure
+    from models.training import evaluate as room
+    from models.training.recorded import DataError, folder_of
 
-    with _progress(domain) as report:
-        results = measure(shelf, recipe, report)
+    try:
+        folder = folder_of(data, unchecked=unchecked)
+        rows = [] if folder is None else room.recorded(shelf, folder)
+    except DataError as error:
+        _refuse(str(error))
+    results = None
+    if not recorded:
+        with _progress(domain) as report:
+            results = room.evaluate(shelf, recipe, report)
     if as_json:
         _print_json(
             {
                 "domain": domain,
                 "version": shelf.manifest.version,
-                "metrics": [metric.model_dump() for metric in results.metrics],
-                "naive": [naive.model_dump() for naive in results.naive],
+                "metrics": [] if results is None else [metric.model_dump() for metric in results.metrics],
+                "naive": [] if results is None else [naive.model_dump() for naive in results.naive],
+                "recorded": [asdict(row) | {"passed": row.passed, "at_goal": row.at_goal} for row in rows],
             }
         )
         return
-    _table(["metric", "int8", "float"], [[m.name, f"{m.int8:g}", f"{m.float32:g}"] for m in results.metrics])
-    names = list(results.naive[0].metrics)
-    _table(["without a model", *names], [[n.name, *(f"{n.metrics[k]:g}" for k in names)] for n in results.naive])
+    if results is not None:
+        _table(
+            ["data", "metric", "int8", "float"],
+            [[m.data, m.name, f"{m.int8:g}", "" if m.float32 is None else f"{m.float32:g}"] for m in results.metrics],
+        )
+        names = list(results.naive[0].metrics)
+        _table(["without a model", *names], [[n.name, *(f"{n.metrics[k]:g}" for k in names)] for n in results.naive])
+    for row in rows:
+        _print_row(row)
 
 
 @models.command("export-c")
@@ -307,6 +338,17 @@ def _print_report(report: Report) -> None:
         typer.echo(f"  {finding.rule}: {finding.text}")
     for note in report.notes:
         typer.echo(f"  note: {note}")
+
+
+def _print_row(row: Row) -> None:
+    bars = (("floor", row.floor, row.passed), ("goal", row.goal, row.at_goal))
+    said = [f"{name} {bar:g}: {'reached' if met else 'MISSED'}" for name, bar, met in bars if bar is not None]
+    plain = "" if row.float32 is None else f" (float {row.float32:.4g})"
+    typer.echo(f"{row.data}, {row.metric}: {row.int8:.4g}{plain}  {'; '.join(said)}")
+    if row.naive:
+        typer.echo("  without this model: " + ", ".join(f"{name} {value:.4g}" for name, value in row.naive.items()))
+    if row.note:
+        typer.echo(f"  {row.note}")
 
 
 def _table(head: list[str], rows: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,19 @@ class WindowSpec:
             raise ValueError("windows: lateness_s must be 0 or more, min_coverage 0…1, buckets 2 or more.")
         if any(horizon < self.hop_s for horizon in self.horizons_s):
             raise ValueError(f"windows: each of horizons_s must be at least one hop of {self.hop_s} s.")
+
+    def at_period(self, period_s: float) -> WindowSpec:
+        """Return the same windows for devices that report every ``period_s``, seconds.
+
+        Where a window or hop would hold too few samples or part of one, it grows to the next whole number of them;
+        horizons shorter than a hop cannot be held, and are refused as ever.
+
+        :raises ValueError: windows cannot be cut so
+        """
+        slots = max(2, math.ceil(self.length_s / period_s - 1e-9))
+        hops = max(1, math.ceil(self.hop_s / period_s - 1e-9))
+        lateness_s = self.lateness_s if period_s == self.period_s else max(self.lateness_s, 2.0 * period_s)
+        return replace(self, length_s=slots * period_s, hop_s=hops * period_s, period_s=period_s, lateness_s=lateness_s)
 
     @property
     def window_slots(self) -> int:

@@ -100,9 +100,7 @@ def model_rule(stated: Manifest, here: DomainSettings) -> Rule:
 
 def _window_here(window: WindowSpec, here: DomainSettings) -> WindowSpec:
     """Return a window with this site's period, lateness and coverage; a longer period brings its lateness along."""
-    period_s = window.period_s if here.period_s is None else here.period_s
-    lateness_s = max(window.lateness_s, 2 * period_s) if here.lateness_s is None else here.lateness_s
     coverage = window.min_coverage if here.min_coverage is None else here.min_coverage
-    if here.period_s is None and here.lateness_s is None:
-        lateness_s = window.lateness_s
-    return replace(window, period_s=period_s, lateness_s=lateness_s, min_coverage=coverage)
+    window = window if here.period_s is None else window.at_period(here.period_s)
+    lateness_s = window.lateness_s if here.lateness_s is None else here.lateness_s
+    return replace(window, lateness_s=lateness_s, min_coverage=coverage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +16,21 @@ from models.training.measure import Model, Results, measure
 from models.training.network import Fitted
 from models.training.quantised import Scaling
 from models.training.recipes import Recipe
+from models.training.recorded import Folder
+from models.training.recorded.rows import Row
 from models.training.train import fleet_rows
+
+
+def recorded(shelf: Shelf, folder: Folder) -> list[Row]:
+    """Measure a shelf on the recorded data of its domain; empty where there is none for it.
+
+    :raises DataError: a file is not there, or is not the one that is known by its name
+    """
+    name = f"models.training.recorded.{shelf.manifest.domain}"
+    if importlib.util.find_spec(name) is None:
+        return []
+    rows: list[Row] = importlib.import_module(name).evaluate(folder, shelf)
+    return rows
 
 
 def evaluate(shelf: Shelf, recipe: Recipe, report: Callable[[str, float], None]) -> Results:
