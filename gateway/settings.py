@@ -151,6 +151,8 @@ class InfluxSettings(_Section):
     """Whether raw readings are forwarded too; they always stay in the local store."""
     timeout_s: float = Field(10.0, gt=0)
     """Time after which a write is tried again, seconds."""
+    max_series: int = Field(50_000, ge=1)
+    """Most series (distinct tags) of a measurement; points of further ones are refused and kept locally."""
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:

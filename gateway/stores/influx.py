@@ -28,6 +28,7 @@ from contract.domains import Domain
 from contract.points import ACKNOWLEDGEMENTS, ALERTS, Point, alert_point, nanoseconds
 from gateway.ports import Outputs, Readings, Refused, StoreUnavailableError
 from gateway.settings import InfluxSettings, secret
+from gateway.stores.cardinality import SeriesLimit
 from gateway.stores.line_protocol import encode_point
 
 LINES_A_REQUEST: Final = 5000
@@ -51,6 +52,7 @@ class InfluxStore:
         """Remember where to write; nothing is opened before the first write."""
         self._settings = settings
         self._domains = domains or {}
+        self._series = SeriesLimit(settings.max_series)
         self._client: InfluxDBClientAsync | None = None
 
     async def write(self, batch: Sequence[Outputs]) -> list[Refused]:
@@ -59,8 +61,7 @@ class InfluxStore:
         :raises StoreUnavailableError: nothing is lost, try again later
         """
         # in a thread, so that the broker's connection is served meanwhile: 5,000 points take about 0.1 s
-        by_bucket = await asyncio.to_thread(self._lines, batch)
-        refused: list[Refused] = []
+        by_bucket, refused = await asyncio.to_thread(self._lines, batch)
         for bucket, lines in by_bucket.items():
             for start in range(0, len(lines), LINES_A_REQUEST):
                 refused += await self._write(bucket, lines[start : start + LINES_A_REQUEST])
@@ -72,15 +73,18 @@ class InfluxStore:
             await self._client.close()  # type: ignore[no-untyped-call]
             self._client = None
 
-    def _lines(self, batch: Sequence[Outputs]) -> dict[str, list[tuple[Point, str]]]:
-        """Return lines by bucket, in order."""
+    def _lines(self, batch: Sequence[Outputs]) -> tuple[dict[str, list[tuple[Point, str]]], list[Refused]]:
+        """Return lines by bucket, in order, and the points that would begin a series too many."""
         points = self._settings.bucket
         alerts = self._settings.alerts_bucket or points
         lines: dict[str, list[tuple[Point, str]]] = {alerts: [], points: []}
+        refused: list[Refused] = []
         for point in self._points(batch):
-            if line := encode_point(point):
+            if (reason := self._series.refusal(point)) is not None:
+                refused.append(Refused(point, reason))
+            elif line := encode_point(point):
                 lines[alerts if point.measurement in _OF_ALERTS else points].append((point, line))
-        return lines
+        return lines, refused
 
     def _points(self, batch: Sequence[Outputs]) -> Iterator[Point]:
         for outputs in batch:

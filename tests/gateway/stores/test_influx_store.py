@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from contract.domains import DOMAINS
 from contract.messages import Alert
-from contract.points import Point
+from contract.points import Point, acknowledgement_point
 from gateway.ports import Outputs, Readings, StoreUnavailableError
 from gateway.settings import InfluxSettings
 from gateway.stores.influx import InfluxStore
@@ -214,3 +214,46 @@ async def test_real_influxdb_refuses_a_changed_field_type_and_stores_the_rest(tm
         assert "field type conflict" in refused[0].reason
         (count,) = await influx.query("SELECT count(n) FROM industrial")
         assert count["values"][0][1] == 99
+
+
+async def test_series_beyond_the_limit_are_refused_with_a_reason_and_the_known_ones_go_on() -> None:
+    """A hostile device cannot fill the server's index; tried again, the same points have the same fate."""
+    names = [f"p-{n}" for n in range(5)]
+    batch = [point for name in names for point in points(2, name)]
+    async with PlayedInflux() as server, opened(server.url, max_series=3) as store:
+        server.outcomes.append(web.Response(status=503))
+        with pytest.raises(StoreUnavailableError):
+            await store.write(some(*batch))
+        refused = await store.write(some(*batch))
+        assert [one.point for one in refused] == batch[6:]
+        assert {one.reason for one in refused} == {"industrial has 3 series, as many as influx.max_series allows"}
+        assert len(server.lines) == 6
+        assert await store.write(some(*points(2, "p-0"), Point("gateway", {"gateway": "edge-1"}, {"n": 1}, 1))) == []
+
+
+async def test_alerts_and_answers_to_them_go_to_a_bucket_of_their_own() -> None:
+    alert = Alert(
+        id="abc",
+        site="s",
+        domain="industrial",
+        device="p-1",
+        rule="anomaly",
+        severity="warning",
+        state="firing",
+        onset_s=1.0,
+        at_s=1.0,
+        trigger_s=1.0,
+        score=1.0,
+        summary="",
+    )
+    answer = acknowledgement_point(alert, 61.0, "confirmed")
+    async with PlayedInflux() as server, opened(server.url, alerts_bucket="long") as store:
+        await store.write([Outputs(alerts=[alert], points=[*points(2), answer])])
+        assert [request.query["bucket"] for request in server.requests] == ["long", "edgefleet"]
+        assert [line.split(",")[0] for line in server.lines] == [
+            "alerts",
+            "acknowledgements",
+            "industrial",
+            "industrial",
+        ]
+        assert "delay_s=60.0" in server.lines[1]
