@@ -163,7 +163,7 @@ def gateway(
     with _errors():
         from gateway.serve import serve
 
-        serve(settings)
+        serve(settings, config)
 
 
 @app.command()
@@ -419,6 +419,7 @@ def _errors() -> Iterator[None]:
     """Turn errors that a person can act on into their message and an exit code."""
     from contract.errors import ContractError
     from edgefleet.errors import EdgefleetError
+    from gateway.domains import DomainTableError
     from gateway.inference.errors import ShelfError
     from gateway.settings_file import SettingsError
     from gateway.sqlite_file import StorageError
@@ -426,7 +427,7 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
-    except (SettingsError, SimulatorError, ShelfError, ContractError) as error:
+    except (SettingsError, SimulatorError, ShelfError, DomainTableError, ContractError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(REFUSED) from error
     except (EdgefleetError, StorageError, OSError) as error:

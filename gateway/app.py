@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from gateway.backoff import Backoff
-from gateway.flow import Ask, Clock, Flow, Parts
+from gateway.flow import Ask, Change, Clock, Flow, Parts
 from gateway.pipeline import Pipeline
 from gateway.ports import Batch, Journal, Lane, Message, Outbox, StorageFullError, Store, StoreUnavailableError
 from gateway.upkeep import report, upkeep
@@ -155,7 +155,10 @@ async def process(parts: Parts, flow: Flow) -> None:
                 flow.processed(given, outputs)
                 if outputs:
                     flow.wake()
-            due = given is Ask.SNAPSHOT or now_s() - saved_s >= every_s
+            if isinstance(given, Change):
+                given.apply()
+                given.done.set()
+            due = given is Ask.SNAPSHOT or isinstance(given, Change) or now_s() - saved_s >= every_s
             if due and position > saved:
                 await flow.when_room("snapshot", partial(keep_state, parts, flow, position))
                 saved, saved_s = position, now_s()

@@ -69,12 +69,20 @@ class Ask(Enum):
     """No batch will come after this."""
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something to be done between two batches, and the state kept after it."""
+
+    apply: Callable[[], None]
+    done: Event = field(default_factory=Event)
+
+
 class Flow:
     """What the stages share while they run: a worker thread for each blocking port, and who waits for whom."""
 
     def __init__(self, parts: Parts) -> None:
         """Start with nothing under way."""
-        self.received: Queue[Batch | Ask] = Queue(parts.settings.queues.batches)
+        self.received: Queue[Batch | Ask | Change] = Queue(parts.settings.queues.batches)
         """Journaled batches to be processed. When full, ingest waits."""
         self.filled = {store.name: Event() for store in (parts.local, *parts.stores)}
         """By store: something was appended to the outbox since it last looked."""
@@ -99,6 +107,12 @@ class Flow:
         """No more outputs will come: deliver what is there once, then end."""
         self._journal_thread = ThreadPoolExecutor(1, "journal")
         self._outbox_thread = ThreadPoolExecutor(1, "outbox")
+
+    async def between_batches(self, apply: Callable[[], None]) -> None:
+        """Have something done between two batches; return when it is."""
+        change = Change(apply)
+        await self.received.put(change)
+        await change.done.wait()
 
     async def in_journal(self, call: Callable[[], T]) -> T:
         """Run a call on the journal's thread."""

@@ -8,9 +8,11 @@ import signal
 import ssl
 import sys
 import time
+from asyncio import TaskGroup
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -26,9 +28,11 @@ from gateway.health import Reporter, written_bytes
 from gateway.journal.sqlite import SqliteJournal
 from gateway.metrics import Watched, serving
 from gateway.mqtt import Announcement, Session, SessionSettings
+from gateway.mqtt.settings import valid_filter
 from gateway.outbox.sqlite import SqliteOutbox
 from gateway.ports import Lane, StorageFullError, Store
 from gateway.prepare import Prepared, prepare
+from gateway.reload import Reloader
 from gateway.settings import (
     BrokerSettings,
     InfluxSettings,
@@ -48,36 +52,51 @@ from gateway.upkeep import MEGABYTE
 log = structlog.get_logger(__name__)
 
 STORE_FILE: Final = "store.db"
+SUBSCRIPTIONS_FILE: Final = "subscriptions"
+"""Filters that the broker's session may hold, so that those of earlier settings can be given up."""
+MOST_GIVEN_UP: Final = 100
 
 
-def serve(settings: Settings) -> None:
-    """Run the gateway until SIGINT or SIGTERM.
+def serve(settings: Settings, file: Path | None = None) -> None:
+    """Run the gateway until SIGINT or SIGTERM; SIGHUP takes a changed ``file``, certificate or shelf.
 
     :raises ShelfError: a model may not run; nothing was opened
     """
     configure_log(settings.log)
     ready = prepare(settings)
     tune()
-    uvloop.run(_serve(ready))
+    uvloop.run(_serve(ready, file))
 
 
-async def _serve(ready: Prepared) -> None:
+async def _serve(ready: Prepared, file: Path | None) -> None:
     settings = ready.settings
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    wanted = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wanted.set)
     settings.state_dir.mkdir(exist_ok=True, mode=0o750)
     pipeline = ready.pipeline()
     clock = Clock(wall_s=time.time, monotonic_s=time.monotonic)
     async with AsyncExitStack() as opened:
-        broker = Session(session_settings(settings, ready.subscriptions), ssl_context=ssl_context(settings.broker))
-        files = await open_files(settings, ready.domains, stop)
+        domains = dict(ready.domains)
+        session, context = connection(ready)
+        broker = Session(session, ssl_context=context)
+        reloader = Reloader(
+            file=file or Path(),
+            current=ready,
+            domains=domains,
+            session=broker,
+            connect=connection,
+            set_log=lambda now: configure_log(now.log),
+        )
+        files = await open_files(settings, domains, stop)
         if files is None:
             return
         opened.push_async_callback(files.close)
         stores: list[Store] = [AlertTopicStore(broker, LocalReader(settings.state_dir / STORE_FILE).open_alerts())]
         if settings.influx is not None:
-            influx = _influx(settings.influx, ready.domains)
+            influx = _influx(settings.influx, domains)
             opened.push_async_callback(influx.close)
             stores.append(influx)
         parts = Parts(
@@ -87,7 +106,7 @@ async def _serve(ready: Prepared) -> None:
             local=files.local,
             stores=stores,
             pipeline=pipeline,
-            reporter=Reporter(pipeline, clock.wall_s, clock.monotonic_s, ready.inference_s),
+            reporter=Reporter(pipeline, clock.wall_s, clock.monotonic_s, reloader.inference_s),
             settings=settings,
             clock=clock,
             thrift=_thrift(settings.journal, clock),
@@ -102,11 +121,14 @@ async def _serve(ready: Prepared) -> None:
             journal=files.journal,
             outbox=files.outbox,
             session=broker,
-            inference_s=ready.inference_s,
+            inference_s=reloader.inference_s,
         )
         await opened.enter_async_context(notifying(flow.ready, flow.healthy))
         await opened.enter_async_context(serving(settings.metrics.listen, watched))
-        await run(parts, stop, flow)
+        async with TaskGroup() as group:
+            reloading = group.create_task(reloader.run(wanted, pipeline, flow), name="reload")
+            await run(parts, stop, flow)
+            reloading.cancel()
     log.info("gateway stopped", gateway=settings.gateway)
 
 
@@ -196,6 +218,20 @@ def _thrift(settings: JournalSettings, clock: Clock) -> Thrift:
         monotonic_s=clock.monotonic_s,
         written_bytes=written_bytes,
     )
+
+
+def connection(ready: Prepared) -> tuple[SessionSettings, ssl.SSLContext | None]:
+    """Return how to reach the broker; reads certificates and password files.
+
+    :raises OSError: one of them cannot be read (:class:`ssl.SSLError` is one, too)
+    """
+    settings = ready.settings
+    remembered = settings.state_dir / SUBSCRIPTIONS_FILE
+    before = remembered.read_text().splitlines() if remembered.is_file() else []
+    gone = tuple(each for each in before if each not in ready.subscriptions and valid_filter(each))[:MOST_GIVEN_UP]
+    with suppress(OSError):  # no room: they are remembered from the next start on
+        remembered.write_text("\n".join((*ready.subscriptions, *gone)) + "\n")
+    return replace(session_settings(settings, ready.subscriptions), unsubscribe=gone), ssl_context(settings.broker)
 
 
 def session_settings(

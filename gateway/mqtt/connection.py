@@ -20,7 +20,7 @@ from gateway.mqtt.errors import (
     PeerSilentError,
     SubscribeRefusedError,
 )
-from gateway.mqtt.packets import ConnAck, Disconnect, PingResp, PubAck, SubAck, Version
+from gateway.mqtt.packets import ConnAck, Disconnect, PingResp, PubAck, SubAck, UnsubAck, Version
 from gateway.mqtt.parser import Parser, Read
 from gateway.mqtt.reasons import MALFORMED_PACKET, UNSPECIFIED_ERROR
 from gateway.mqtt.settings import SessionSettings
@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 _SUBSCRIBE_ID = 1
 """Packet id of SUBSCRIBE. Messages of ours may use it too: it is answered before the first of them is sent."""
+
+LATER_ID = 65535
+"""Packet id of SUBSCRIBE and UNSUBSCRIBE while messages of ours are under way, which never use it."""
 
 
 class Receiver(Protocol):
@@ -55,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._receiver = receiver
         self._conn_ack: asyncio.Future[ConnAck] = self._loop.create_future()
         self._sub_ack: asyncio.Future[SubAck] = self._loop.create_future()
+        self._unsub_ack: asyncio.Future[UnsubAck] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._error: MqttError | None = None
         self.established = False
@@ -88,12 +92,25 @@ class Connection(asyncio.Protocol):
         ack = await self._first(self._conn_ack)
         if ack.reason_code >= UNSPECIFIED_ERROR:
             raise ConnectRefusedError("connection", ack.reason_code, ack.reason_string)
+        if self._settings.unsubscribe:
+            await self._unsubscribe(self._settings.unsubscribe, _SUBSCRIBE_ID)
         if self._settings.subscriptions:
-            await self._subscribe(self._settings.subscriptions)
+            await self._subscribe(self._settings.subscriptions, _SUBSCRIBE_ID)
         self._keep_alive_s = ack.server_keep_alive_s or self._settings.keep_alive_s
         self.established = True
         self._beat()
         return ack
+
+    async def resubscribe(self, remove: tuple[str, ...], add: tuple[str, ...]) -> None:
+        """Change what is subscribed while messages flow; the broker sends what it has retained for new filters only.
+
+        :raises SubscribeRefusedError: the broker refuses a filter
+        :raises ConnectionLostError: the connection ended first
+        """
+        if remove:
+            await self._unsubscribe(remove, LATER_ID)
+        if add:
+            await self._subscribe(add, LATER_ID)
 
     def send(self, data: bytes) -> None:
         """Write to the socket, or nowhere when the connection is gone.
@@ -191,6 +208,8 @@ class Connection(asyncio.Protocol):
                 self._conn_ack.set_result(control)
             case SubAck() if not self._sub_ack.done():
                 self._sub_ack.set_result(control)
+            case UnsubAck() if not self._unsub_ack.done():
+                self._unsub_ack.set_result(control)
             case Disconnect():
                 self.abort(DisconnectedError(control.reason_code, control.reason_string))
             case _:
@@ -204,8 +223,14 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _subscribe(self, filters: tuple[str, ...]) -> None:
-        self.send(packets.subscribe(_SUBSCRIBE_ID, filters, version=self.version))
+    async def _unsubscribe(self, filters: tuple[str, ...], packet_id: int) -> None:
+        self._unsub_ack = self._loop.create_future()
+        self.send(packets.unsubscribe(packet_id, filters, version=self.version))
+        await self._first(self._unsub_ack)
+
+    async def _subscribe(self, filters: tuple[str, ...], packet_id: int) -> None:
+        self._sub_ack = self._loop.create_future()
+        self.send(packets.subscribe(packet_id, filters, version=self.version))
         ack = await self._first(self._sub_ack)
         if len(ack.reason_codes) != len(filters):
             raise MalformedPacketError(f"SUBACK for {len(ack.reason_codes)} filters; {len(filters)} were asked for")

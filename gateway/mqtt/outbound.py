@@ -126,7 +126,7 @@ class Outbound:
     def _free_id(self) -> int:
         # what is resent was queued first, so every id that is taken stands in the window
         while True:
-            self._last_id = self._last_id % 65535 + 1
+            self._last_id = self._last_id % 65534 + 1  # 65535 is of subscriptions
             if self._last_id not in self._sent:
                 return self._last_id
 

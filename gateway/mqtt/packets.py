@@ -71,6 +71,13 @@ class SubAck:
 
 
 @dataclass(frozen=True, slots=True)
+class UnsubAck:
+    """The broker's answer to UNSUBSCRIBE."""
+
+    packet_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class PubAck:
     """The broker has a message of ours, or refuses it (0x80 and above)."""
 
@@ -92,7 +99,7 @@ class Disconnect:
     reason_string: str | None = None
 
 
-Control = ConnAck | SubAck | PubAck | PingResp | Disconnect
+Control = ConnAck | SubAck | UnsubAck | PubAck | PingResp | Disconnect
 
 PINGREQ: Final = b"\xc0\x00"
 _PUBACK: Final = b"\x40\x02"
@@ -141,6 +148,11 @@ def subscribe(packet_id: int, filters: Sequence[str], *, version: Version) -> by
     """Encode SUBSCRIBE with QoS 1 at most, which is how QoS 2 is kept out."""
     body = b"".join(write_string(topic_filter) + b"\x01" for topic_filter in filters)
     return _packet(0x82, packet_id.to_bytes(2, "big") + _no_properties(version) + body)
+
+
+def unsubscribe(packet_id: int, filters: Sequence[str], *, version: Version) -> bytes:
+    """Encode UNSUBSCRIBE."""
+    return _packet(0xA2, packet_id.to_bytes(2, "big") + _no_properties(version) + b"".join(map(write_string, filters)))
 
 
 def publish(
@@ -208,6 +220,10 @@ def _sub_ack(body: bytes, version: Version) -> SubAck:
     return SubAck(packet_id, tuple(body[start:]), properties.get(REASON_STRING))
 
 
+def _unsub_ack(body: bytes, _version: Version) -> UnsubAck:
+    return UnsubAck(_packet_id("UNSUBACK", body))  # whether there was such a subscription is of no interest
+
+
 def _pub_ack(body: bytes, version: Version) -> PubAck:
     packet_id = _packet_id("PUBACK", body)
     if version is Version.V311:
@@ -234,6 +250,7 @@ _DECODERS: Final[dict[int, Callable[[bytes, Version], Control]]] = {
     0x20: _conn_ack,
     0x40: _pub_ack,
     0x90: _sub_ack,
+    0xB0: _unsub_ack,
     0xD0: _ping_resp,
     0xE0: _disconnect,
 }

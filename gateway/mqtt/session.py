@@ -13,6 +13,8 @@ import random
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -127,6 +129,22 @@ class Session:
         if not valid_topic(topic):
             raise PublishRefusedError(f"message to {topic!r}", TOPIC_NAME_INVALID)
         await self._outbound.submit(Announcement(topic=topic, payload=payload, retain=retain))
+
+    async def change(self, settings: SessionSettings, ssl_context: ssl.SSLContext | None) -> None:
+        """Go on with other settings: subscriptions change at once, all else holds from the next connection on.
+
+        The connection that stands is kept, so that no message is missed; a renewed certificate is shown with the next.
+
+        :raises SubscribeRefusedError: the broker refuses a filter
+        """
+        before = self._settings.subscriptions
+        remove = tuple(each for each in before if each not in settings.subscriptions)
+        add = tuple(each for each in settings.subscriptions if each not in before)
+        self._settings = replace(settings, unsubscribe=(*settings.unsubscribe, *remove))
+        self._ssl_context = ssl_context
+        if self._connection is not None:
+            with suppress(ConnectionLostError):  # the next one subscribes anew
+                await self._connection.resubscribe(remove, add)
 
     def statistics(self) -> SessionStatistics:
         """Return the counts as they are now."""

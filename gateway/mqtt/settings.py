@@ -26,6 +26,8 @@ class SessionSettings:
     taken by every broker, up to 65535 bytes by most."""
     subscriptions: tuple[str, ...]
     """Topic filters, subscribed with QoS 1 after every connect. May be empty, for a session that only publishes."""
+    unsubscribe: tuple[str, ...] = ()
+    """Topic filters of earlier settings, which the persistent session would go on to hold."""
     host: str = "127.0.0.1"
     """Name or address of the broker."""
     port: int = 1883
@@ -65,7 +67,7 @@ class SessionSettings:
     batch is being made durable. MQTT 5 only, where it also overrides Mosquitto's ``max_inflight_messages``; over 3.1.1
     that setting of the broker holds (20 by default: raise it)."""
     publish_inflight: int = 100
-    """Messages of ours that may be unacknowledged, 1 … 65535; the broker's own receive maximum holds if lower."""
+    """Messages of ours that may be unacknowledged, 1 … 65534; the broker's own receive maximum holds if lower."""
     maximum_packet_bytes: int = 256 * 1024
     """Longest packet taken, bytes, 128 … 268435455. MQTT 5 brokers are told and drop longer ones; what a 3.1.1 broker
     sends in spite of it is passed over, counted, and acknowledged so that it does not come again."""
@@ -101,7 +103,7 @@ class SessionSettings:
             announcement = getattr(self, name)
             if announcement is not None and not valid_topic(announcement.topic):
                 yield f"{name}.topic = {announcement.topic!r} is not a topic: 1 … 65535 bytes, no '+', '#' or U+0000"
-        for topic_filter in self.subscriptions:
+        for topic_filter in (*self.subscriptions, *self.unsubscribe):
             if not valid_filter(topic_filter):
                 yield f"subscription {topic_filter!r} is not a filter: '+' is one whole level, '#' all that follow"
 
@@ -116,7 +118,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("backoff_base_s", _SOON, 3600),
     ("backoff_max_s", _SOON, 86400),
     ("receive_maximum", 1, 65535),
-    ("publish_inflight", 1, 65535),
+    ("publish_inflight", 1, 65534),
     ("read_every_s", 0, 1),
     ("maximum_packet_bytes", SMALLEST_LIMIT, MAXIMUM_REMAINING_LENGTH),
     ("batch_messages", 1, float("inf")),
