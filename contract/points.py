@@ -24,6 +24,8 @@ STATISTICS: Final = ("mean", "min", "max", "std", "count")
 SCORE: Final = "score"
 COVERAGE: Final = "coverage"
 MODEL_VERSION: Final = "model_version"
+CLOCK_QUALITY: Final = "clock_quality"
+"""Field of a window's point whose times are in doubt: 1 repeated, 2 ahead, 3 stepped back, 4 the gateway's clock."""
 
 
 _decode = msgspec.msgpack.Decoder(dict[str, FieldValue]).decode

@@ -20,7 +20,8 @@ from contract.domains import Domain
 from contract.errors import PayloadError, TopicError
 from contract.messages import DeviceState
 from contract.topics import DeviceId
-from gateway.lane import Columns, IntakeLimits, Lane, Refusals
+from gateway.clocks import STEP_S
+from gateway.lane import OLDEST_S, Columns, IntakeLimits, Lane, Refusals
 from gateway.ports import Batch, Quarantined
 from gateway.sources.memory import Memory
 from gateway.sources.router import Route, Routes, Sources
@@ -55,6 +56,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     received_s: float | None
     lanes: dict[str, tuple[list[tuple[str, str]], bytes]]
     memory: Memory = msgspec.field(default_factory=Memory)
+    newest_s: float = 0.0
 
 
 class Intake:
@@ -70,6 +72,8 @@ class Intake:
         self._indices: dict[DeviceId, int] = {}
         self._listening_s = 0.0
         self._received_s: float | None = None
+        self._newest_s = 0.0
+        self._in_doubt = False
         self._reasons: dict[int, str] = {}
         self._states: list[StateChange] = []
 
@@ -80,6 +84,14 @@ class Intake:
         Silence is measured on it: it neither jumps with the gateway's clock nor runs while the gateway was away.
         """
         return self._listening_s
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the gateway's clock was never set, or is behind what it said before, at the batch at hand.
+
+        Then nothing is refused for lying in its future.
+        """
+        return self._in_doubt
 
     def take(self, batch: Batch) -> Taken:
         """Decode and check one batch; never raises for what a message holds."""
@@ -113,12 +125,13 @@ class Intake:
     def dump(self) -> bytes:
         """Return the state."""
         lanes = {name: lane.dump() for name, lane in self._lanes.items()}
-        return msgspec.msgpack.encode(_State(self._listening_s, self._received_s, lanes, self._memory))
+        return msgspec.msgpack.encode(_State(self._listening_s, self._received_s, lanes, self._memory, self._newest_s))
 
     def load(self, state: bytes) -> None:
         """Take over a state that :meth:`dump` returned; devices of a domain that is gone are forgotten."""
         loaded = msgspec.msgpack.decode(state, type=_State)
         self._listening_s, self._received_s, self._memory = loaded.listening_s, loaded.received_s, loaded.memory
+        self._newest_s = loaded.newest_s
         self._telemetry, self._indices = {}, {}
         for name, lane in self._lanes.items():
             if name in loaded.lanes:
@@ -130,6 +143,8 @@ class Intake:
         if self._received_s is not None:
             self._listening_s += min(max(received_s - self._received_s, 0.0), self._limits.max_pause_s)
         self._received_s = received_s
+        self._in_doubt = received_s < max(self._newest_s - STEP_S, OLDEST_S)
+        self._newest_s = max(self._newest_s, received_s)
         self._reasons, self._states = {}, []
         for lane in self._lanes.values():
             lane.begin()
@@ -137,7 +152,7 @@ class Intake:
     def _taken(self, batch: Batch) -> Taken:
         columns, refusals, reasons = {}, {}, self._reasons
         for name, lane in self._lanes.items():
-            found = lane.finish(self._listening_s, batch.received_s)
+            found = lane.finish(self._listening_s, 0.0 if self._in_doubt else batch.received_s)
             if found is not None:
                 columns[name] = found
             refused = lane.refusals()

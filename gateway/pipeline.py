@@ -20,11 +20,22 @@ from numpy.typing import NDArray
 
 from contract.domains import Domain
 from contract.messages import Alert, DeviceState, Reason
-from contract.points import COVERAGE, MODEL_VERSION, SCORE, STATISTICS, FieldValue, Point, nanoseconds, summary
+from contract.points import (
+    CLOCK_QUALITY,
+    COVERAGE,
+    MODEL_VERSION,
+    SCORE,
+    STATISTICS,
+    FieldValue,
+    Point,
+    nanoseconds,
+    summary,
+)
 from contract.topics import DeviceId
 from gateway import alerts, reasons
 from gateway.alerts import Judge, Rule
 from gateway.calendars import Calendar
+from gateway.clocks import Clocks
 from gateway.features import FeatureSet
 from gateway.frames import Blocks, Frames, Strays, WindowSpec
 from gateway.intake import Columns, Intake, IntakeLimits, Refusals, StateChange
@@ -115,7 +126,10 @@ class Pipeline:
             self._domains[state.device.domain].state(state, self._intake.listening_s)
         for name, domain in self._domains.items():
             devices = self._intake.devices(name)
-            domain.process(taken.columns.get(name), taken.refusals.get(name), devices, outputs)
+            columns = taken.columns.get(name)
+            if columns is not None:
+                domain.clocks(columns, batch.received_s, gateway_in_doubt=self._intake.in_doubt)
+            domain.process(columns, taken.refusals.get(name), devices, outputs)
             domain.silence(self._intake.listening_s, self._intake.heard_s(name), devices, outputs)
             domain.settle(devices, outputs, everything=not batch.messages)
         return outputs
@@ -201,6 +215,7 @@ class DomainPipeline:
         self._summaries = Summaries(plan.domain, plan.window, plan.calendar)
         self._ledger = Ledger()
         self._sensors = Sensors(plan.domain, hop_s=plan.window.hop_s)
+        self._clocks = Clocks(plan.window)
         self._silence = Silence(plan.domain, silent_after_s=plan.silent_after_s)
         self._limits = {limit.name: limit for limit in plan.limits}
         self.judge = Judge(plan.domain.name, plan.rules)
@@ -211,6 +226,7 @@ class DomainPipeline:
             self._sensors,
             self._silence,
             self.judge,
+            self._clocks,
         )
         self.statistics = Statistics()
         self._unsettled: set[int] = set()
@@ -223,7 +239,7 @@ class DomainPipeline:
         self._features = FeatureSet(names, plan.domain, plan.window, plan.calendar)
         self._inputs = np.array([names.index(name) for name in model_names], np.intp)
         version = {} if plan.model is None else {MODEL_VERSION: plan.model.version}
-        self._packer = Packer((*names, COVERAGE, SCORE), constants=version, where=SCORE)
+        self._packer = Packer((*names, COVERAGE, SCORE, CLOCK_QUALITY), constants=version, where=SCORE)
         self._tags: list[dict[str, str]] = []
 
     def process(
@@ -237,6 +253,10 @@ class DomainPipeline:
             self._take(columns)
             self._unsettled.update(np.unique(columns.device).tolist())
             outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
+
+    def clocks(self, columns: Columns, now_s: float, *, gateway_in_doubt: bool) -> None:
+        """Hold the times of samples against the gateway's clock."""
+        self._clocks.take(columns.device, columns.ts, now_s, gateway_in_doubt=gateway_in_doubt)
 
     @property
     def newest_s(self) -> float:
@@ -320,6 +340,9 @@ class DomainPipeline:
             self._ledger.late(columns.device[added.late & new])
         if added.duplicate.any():
             self._ledger.repeated(columns.device[added.duplicate & new])
+        counted = new & (columns.seq >= 0)  # what is not counted may have been sent again
+        self._clocks.odd(columns.device, columns.ts, added.late & counted, added.duplicate & counted)
+        self._clocks.newest(columns.device, columns.ts)
 
     def _drain(self, devices: Sequence[DeviceId], outputs: Outputs) -> set[int]:
         """Append what the windows gave; return the devices on which something closed."""
@@ -371,7 +394,8 @@ class DomainPipeline:
         devices: Sequence[DeviceId],
     ) -> list[Point]:
         """Return a point per window; a feature that is undefined is absent."""
-        fields = self._packer.pack(np.column_stack((features, frames.coverage, scores)))
+        doubts = self._clocks.quality(frames.device, frames.end_s)
+        fields = self._packer.pack(np.column_stack((features, frames.coverage, scores, doubts)))
         times_ns = nanoseconds_of(frames.end_s)
         name, tags = self._domain.name, self._tags_of(devices)
         return [

@@ -101,8 +101,11 @@ class Gateway:
         """SIGTERM, as a supervisor does; return the exit code."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
-        async with asyncio.timeout(BOUND_S):
-            code = await self.process.wait()
+        try:
+            async with asyncio.timeout(BOUND_S):
+                code = await self.process.wait()
+        except TimeoutError as error:
+            raise AssertionError("the gateway does not stop:\n" + "\n".join(self.log[-25:])) from error
         await self._reader
         return code
 

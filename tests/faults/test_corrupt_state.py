@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,12 @@ def zero_head(path: Path, _: random.Random) -> None:
     path.write_bytes(b"\x00" * 4096 + content[4096:])
 
 
+def checkpoint(path: Path) -> None:
+    """Bring everything from the write-ahead log into the file itself, so that damage to it is felt."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 async def test_gateway_starts_on_any_damage_says_so_and_goes_on(tmp_path: Path, mosquitto: Mosquitto) -> None:
     file = settings_file(tmp_path / "first", mosquitto.port)
     async with running(file) as gateway:
@@ -45,11 +53,12 @@ async def test_gateway_starts_on_any_damage_says_so_and_goes_on(tmp_path: Path, 
             await publisher.publish(Stream(seed=9, devices=5, messages=4000))
         await until(lambda: ledger_sums(tmp_path / "first" / "state").get("published", 0) >= 3900)
         await gateway.kill()
+    for name in FILES:
+        checkpoint(tmp_path / "first" / "state" / name)
     for number, (name, damage) in enumerate((name, how) for name in FILES for how in (truncate, flip, zero_head)):
         folder = tmp_path / f"damaged-{number}"
         shutil.copytree(tmp_path / "first", folder)
         damage(folder / "state" / name, random.Random(number))
-        (folder / "state" / f"{name}-wal").unlink(missing_ok=True)
         again = settings_file(folder, mosquitto.port)
         async with running(again) as gateway:
             await gateway.says("broker connected")
