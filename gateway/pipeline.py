@@ -195,7 +195,7 @@ class Pipeline:
         fresh = Pipeline(plans, limits, sources)
         for name, domain in self._domains.items():
             if not domain.goes_on_in(fresh._domains.get(name)):
-                domain.close_windows(self._intake.devices(name), self._carried)
+                domain.give_up_windows(self._intake.devices(name), self._carried)
             if name not in fresh._domains:
                 self._carried.alerts += domain.judge.retire(everything=True)
         fresh.load(self.dump())
@@ -272,6 +272,16 @@ class DomainPipeline:
         """Close every window that holds a sample."""
         self._windows.flush()
         outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
+
+    def give_up_windows(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
+        """Close windows early. Their open samples go out one by one: a block would be overwritten by the hop's rest."""
+        held = Windows.held(self._windows.dump())
+        found = Outputs()
+        self.close_windows(devices, found)
+        outputs.alerts += found.alerts
+        outputs.points += found.points
+        outputs.ledger += found.ledger
+        outputs.readings += stray_readings(held, devices)
 
     def goes_on_in(self, other: DomainPipeline | None) -> bool:
         """Tell whether windows that are open here can go on there."""

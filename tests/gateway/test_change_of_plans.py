@@ -41,7 +41,7 @@ def windows(outputs: Outputs) -> dict[int, Point]:
 
 def samples(outputs: Outputs) -> int:
     """Return how many samples were stored, each block once."""
-    blocks = {(each.start_ns, each.late): each for each in outputs.readings}
+    blocks = {(each.start_ns, each.late): each for each in outputs.readings}  # the newest overwrites, as in a store
     return sum(each.count for each in blocks.values())
 
 
