@@ -4,6 +4,7 @@
 ``python init_secrets.py``                               make what is missing; values in the environment win
 ``python init_secrets.py show``                          print them
 ``python init_secrets.py device SITE/DOMAIN/DEVICE``     give a real device a login, and print its password
+``python init_secrets.py forget SITE/DOMAIN/DEVICE``     take it away
 """
 
 from __future__ import annotations
@@ -72,11 +73,21 @@ def make(vault: Vault, environment: Mapping[str, str], devices: Iterable[str]) -
 
 
 def give_logins(vault: Vault, devices: Iterable[str]) -> None:
-    """Give each new device a login, and write the broker's file of hashes."""
-    logins = dict(line.split(":", 1) for line in vault.read(DEVICES).splitlines())
+    """Give each new device a login."""
+    logins = read_logins(vault)
     logins |= {device: secrets.token_urlsafe(18) for device in devices if device not in logins}
+    write_logins(vault, logins)
+
+
+def read_logins(vault: Vault) -> dict[str, str]:
+    """Return the devices' passwords, by user name."""
+    return dict(line.split(":", 1) for line in vault.read(DEVICES).splitlines())
+
+
+def write_logins(vault: Vault, logins: Mapping[str, str]) -> None:
+    """Keep the devices' passwords, and the broker's file of hashes of everybody's."""
     vault.write(DEVICES, "".join(f"{device}:{password}\n" for device, password in logins.items()))
-    users = {user: vault.read(file) for user, file in BROKER_USERS.items()} | logins
+    users = {user: vault.read(file) for user, file in BROKER_USERS.items()} | dict(logins)
     vault.write(PASSWORDS, "".join(f"{user}:{hashed(password)}\n" for user, password in users.items()))
 
 
@@ -102,8 +113,8 @@ def take_certificates(vault: Vault, folder: Path) -> None:
 def show(vault: Vault) -> str:
     """Return all secrets that people need."""
     lines = [f"{secret.what:<30}{vault.read(secret.file)}" for secret in SECRETS if "health" not in secret.file]
-    devices = (line.split(":", 1) for line in vault.read(DEVICES).splitlines())
-    return "\n".join([*lines, *(f"broker, device {device:<40}{password}" for device, password in devices)])
+    logins = read_logins(vault).items()
+    return "\n".join([*lines, *(f"broker, device {device:<40}{password}" for device, password in logins)])
 
 
 def add_device(vault: Vault, name: str) -> str:
@@ -113,7 +124,12 @@ def add_device(vault: Vault, name: str) -> str:
     """
     device = str(topics.device_id(*name.split("/", 2)))
     give_logins(vault, [device])
-    return dict(line.split(":", 1) for line in vault.read(DEVICES).splitlines())[device]
+    return read_logins(vault)[device]
+
+
+def forget_device(vault: Vault, device: str) -> None:
+    """Take a device's login away."""
+    write_logins(vault, {name: password for name, password in read_logins(vault).items() if name != device})
 
 
 def main(arguments: list[str]) -> None:
@@ -128,6 +144,8 @@ def main(arguments: list[str]) -> None:
             print(show(vault))
         case ["device", name] if name.count("/") == 2:
             print(add_device(vault, name))
+        case ["forget", name]:
+            forget_device(vault, name)
         case _:
             sys.exit(__doc__)
 

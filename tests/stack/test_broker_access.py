@@ -163,5 +163,14 @@ def test_brokers_file_holds_no_password(tmp_path: Path) -> None:
     assert password in init_secrets.show(vault)
 
 
+def test_forgotten_device_has_no_login(tmp_path: Path) -> None:
+    vault = vault_in(tmp_path)
+    init_secrets.make(vault, {}, [str(COW), str(OTHER)])
+    init_secrets.forget_device(vault, str(OTHER))
+    assert str(OTHER) not in vault.read(PASSWORDS)
+    assert f"{COW}:" in vault.read(PASSWORDS)
+    assert "gateway:" in vault.read(PASSWORDS)
+
+
 def test_no_two_services_share_a_user() -> None:
     assert len(set(OWNERS.values())) == len(OWNERS)
