@@ -76,7 +76,7 @@ async def gateway(folder: Path, **settings: object) -> AsyncIterator[Running]:
             *(sys.executable, "-m", "edgefleet", "gateway", "-c", str(file)),
             stdout=output,
             stderr=output,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
         )
     try:
         yield Running(process, file, log)

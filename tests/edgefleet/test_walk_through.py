@@ -92,7 +92,8 @@ def machine(folder: Path) -> Machine:
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m edgefleet "$@"\n')
     command.chmod(0o755)
     path = f"{command.parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "INFLUX_TOKEN": "secret", "COLUMNS": "300"}
+    python_path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": python_path, "INFLUX_TOKEN": "secret", "COLUMNS": "300"}
     return Machine(folder, environment)
 
 
