@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 # set by `make demo ARGS="…"`, `make test ARGS="…"`
 
-.PHONY: help demo test check bench stack stack-test stack-down credentials tls pictures train clean
+.PHONY: help demo test check faults bench stack stack-test stack-down credentials tls pictures train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -24,6 +24,12 @@ check: $(VENV)/.dev ## ruff and mypy, strict
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+
+faults: $(VENV)/.dev ## kill -9 and every crash point, the long set; prints the table of docs/reliability.md
+	@deploy/test-servers.sh
+	@EDGEFLEET_CRASH_STEP=1 $(PYTHON) -m pytest -q tests/faults/test_crash_points.py
+	@$(PYTHON) -m tests.faults $(ARGS)
+	@! $(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m tests.faults.fuzz
 
 bench: $(VENV)/.dev ## CPU, memory and delay against the bars
 	@deploy/test-servers.sh

@@ -65,7 +65,7 @@ class Clocks:
                 self._mark(device[ahead], ts[ahead], Doubt.AHEAD)
 
     def odd(self, device: Integers, ts: Doubles, late: Flags, repeated: Flags) -> None:
-        """Mark devices that gave a time twice, or went back in time; what is late has no window, so the newest has it."""
+        """Mark devices that gave a time twice, or went back; what is late has no window, so the newest one has it."""
         if repeated.any():
             self._mark(device[repeated], ts[repeated], Doubt.REPEATED)
         if late.any():

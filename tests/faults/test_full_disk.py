@@ -16,7 +16,7 @@ from tests.faults.outcomes import compare, ledger_sums, local_outcome
 from tests.faults.streams import Stream
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.mosquitto]
-SIZE_MB = 6
+SIZE_MB = 24
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""Hostile input is limited, with a reason: no crash, no unbounded memory, no quadratic time."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract import topics
+from contract.domains import INDUSTRIAL
+from contract.topics import DeviceId
+from gateway.intake import Intake, IntakeLimits
+from gateway.ports import Batch, Message
+from gateway.settings_file import SettingsError, parse
+from tests.batches import START_S, reading
+from tests.faults.fuzz import read_bytes
+
+LIMIT = 10_000
+
+
+def strangers(count: int, *, first: int = 0) -> list[Message]:
+    """Return one message each of so many devices that nobody knows."""
+    payload = reading(0)[1]
+    return [(topics.telemetry(DeviceId("plant", "industrial", f"x-{n}")), payload) for n in range(first, first + count)]
+
+
+def intake() -> Intake:
+    return Intake({"industrial": INDUSTRIAL}, IntakeLimits(max_devices=LIMIT))
+
+
+def test_hundred_thousand_devices_of_one_client_are_limited_with_a_reason() -> None:
+    taking = intake()
+    taken = [taking.take(Batch(1 + n, START_S + n, strangers(5000, first=5000 * n))) for n in range(20)]
+    assert len(taking.devices("industrial")) == LIMIT
+    refused = [message for one in taken for message in one.quarantined]
+    assert len(refused) == 100_000 - LIMIT
+    assert all(message.reason.startswith("devices:") for message in refused)
+
+
+@pytest.mark.timeout(120)
+def test_million_topics_leave_nothing_in_memory() -> None:
+    """Beyond the limit a topic leaves no trace: ten times as many take no more memory."""
+    taking = intake()
+    taking.take(Batch(1, START_S, strangers(LIMIT)))
+    sample = [("fleet/v1/a/industrial/b/telemetry/" + str(n), b"{}") for n in range(1000)]
+    tracemalloc.start()
+    for n in range(100):
+        taking.take(Batch(2 + n, START_S, [*strangers(1000, first=10**6 + 1000 * n), *sample]))
+    before, _ = tracemalloc.get_traced_memory()
+    for n in range(100, 500):
+        taking.take(Batch(2 + n, START_S, [*strangers(1000, first=10**6 + 1000 * n), *sample]))
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 1_000_000
+
+
+def test_oversized_payload_is_refused_by_its_size_and_kept_up_to_the_limit() -> None:
+    limits = IntakeLimits(max_payload_bytes=1024)
+    taken = Intake({"industrial": INDUSTRIAL}, limits).take(Batch(1, START_S, [(reading(0)[0], b"[" * 10**7)]))
+    (message,) = taken.quarantined
+    assert message.reason.startswith("size: 10000000 bytes")
+    assert len(message.payload) == 1024
+
+
+def test_work_grows_with_the_number_of_messages_only() -> None:
+    """Sixteen times the nonsense takes no more than some forty times as long; square would be 256."""
+    spans = []
+    for count in (2000, 32_000):
+        nonsense = [
+            (f"fleet/v1/s/industrial/d-{n % 50}/telemetry", b'{"ts": 1, "x": ' + b"[" * 40) for n in range(count)
+        ]
+        taking = intake()
+        best = float("inf")
+        for _ in range(3):
+            began_s = time.process_time()
+            taking.take(Batch(1, START_S, nonsense))
+            best = min(best, time.process_time() - began_s)
+        spans.append(best)
+    assert spans[1] < 40 * spans[0] + 0.1
+
+
+@given(st.binary(max_size=600))
+@settings(max_examples=500, deadline=None)
+def test_no_bytes_crash_a_reader(data: bytes) -> None:
+    """What atheris looks for with coverage, hypothesis looks for at random: only errors that are ours."""
+    read_bytes(data)
+
+
+@given(
+    st.text(max_size=300)
+    | st.builds("{}: {}".format, st.sampled_from(["broker", "journal", "limits", "site"]), st.text())
+)
+@settings(max_examples=200, deadline=None)
+def test_no_text_crashes_the_settings(text: str) -> None:
+    try:
+        parse(text, Path("gateway.yaml"), {})
+    except SettingsError as error:
+        assert error.faults
