@@ -24,6 +24,7 @@ from gateway.serve import session_settings
 from gateway.serve import ssl_context as gateway_tls
 from gateway.settings import BrokerSettings, Settings, TlsSettings
 from simulator.broker_url import BrokerUrl
+from simulator.errors import RefusedError
 from simulator.sessions import mqtt_sessions
 from tests.brokers import Mosquitto
 
@@ -162,3 +163,17 @@ def test_services_get_their_certificates_or_the_start_is_refused(tmp_path: Path,
     assert not (tmp_path / "secrets/simulator/server.key").exists()
     with pytest.raises(SystemExit, match="Run make tls first"):
         init_secrets.take_certificates(vault, tmp_path)
+
+
+@pytest.mark.parametrize("options", ["password_file=x", "passwords_file=/not/there"])
+def test_broker_address_with_a_bad_option_is_refused(options: str) -> None:
+    """A misspelt option, or a file that is not there, stops the fleet before it connects."""
+    with pytest.raises(RefusedError, match=r"password_file is not an option|cannot be read"):
+        mqtt_sessions(BrokerUrl.parse(f"mqtt://127.0.0.1?{options}"))
+
+
+def test_device_without_a_password_is_named(tmp_path: Path) -> None:
+    (tmp_path / "devices").write_text("farm-1/agriculture/cattle-02:secret\n")
+    session_of = mqtt_sessions(BrokerUrl.parse(f"mqtt://127.0.0.1?passwords_file={tmp_path}/devices"))
+    with pytest.raises(RefusedError, match="farm-1/agriculture/cattle-01 has no line"):
+        session_of(COW)
