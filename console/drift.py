@@ -3,7 +3,7 @@
 The index compares shares of rows in the bins that hold equal shares of the reference:
 ``sum((now - then) * ln(now / then))``. Below 0.1 nothing moved, beyond 0.25 something did (Siddiqi, *Credit Risk
 Scorecards*, 2006). Few devices give a large index by chance alone, about ``(bins - 1) * (1/n + 1/m)``, for the windows
-of one device resemble each other and count as one; this much is not held against the model.
+of one device resemble each other and count as one; this much is not held against the model, nor called steady.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORDS: Final[dict[Verdict, str]] = {
     "steady": "as in training",
     "moving": "somewhat different from training; watch it",
     "moved": "no longer what the model was trained on",
-    "unknown": "too few windows to tell",
+    "unknown": "too few devices to tell",
 }
 
 
@@ -57,12 +57,12 @@ def drift(name: str, then: NDArray[np.floating], now: NDArray[np.floating], *, d
     before, after = _shares(then, edges), _shares(now, edges)
     index = float(np.sum((after - before) * np.log(after / before)))
     by_chance = len(edges) * (1 / devices[0] + 1 / devices[1])
-    return Drift(name=name, index=index, by_chance=by_chance, verdict=_verdict(index - by_chance))
+    return Drift(name=name, index=index, by_chance=by_chance, verdict=_verdict(index, by_chance))
 
 
 def worst(drifts: list[Drift]) -> Verdict:
     """Return the verdict over several quantities: that of the one that moved most."""
-    order: tuple[Verdict, ...] = ("unknown", "steady", "moving", "moved")
+    order: tuple[Verdict, ...] = ("steady", "unknown", "moving", "moved")
     return max((one.verdict for one in drifts), key=order.index, default="unknown")
 
 
@@ -72,7 +72,11 @@ def _shares(values: NDArray[np.floating], edges: NDArray[np.floating]) -> NDArra
     return np.asarray(shares / shares.sum(), np.float64)
 
 
-def _verdict(excess: float) -> Verdict:
-    if excess < MOVING:
+def _verdict(index: float, by_chance: float) -> Verdict:
+    if index < MOVING:
         return "steady"
-    return "moving" if excess < MOVED else "moved"
+    if index - by_chance >= MOVED:
+        return "moved"
+    if by_chance >= MOVING:
+        return "unknown"
+    return "moving" if index - by_chance >= MOVING else "steady"

@@ -112,12 +112,12 @@ def build(options: Options, watch: Watch) -> ASGIApp:
     return GZipMiddleware(Guard(app, rules), minimum_size=1024)
 
 
-async def serve(options: Options, say: Callable[[str], None]) -> None:
+async def serve(options: Options, say: Callable[[str], None], *, wall_s: Callable[[], float] = time.time) -> None:
     """Serve until cancelled or told to stop by a signal; ``say`` hears the address once it answers.
 
     :raises ConsoleError: it may not, or cannot, listen there
     """
-    watch = Watch(options.state_dir, options.models_dir, wall_s=time.time)
+    watch = Watch(options.state_dir, options.models_dir, wall_s=wall_s)
     app = build(options, watch)
     with closing(_socket(options.host, options.port)) as listener:
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)

@@ -108,4 +108,4 @@ def register(house: House) -> None:
     @ui.page("/")
     async def page() -> None:
         visit = Visit(house, "Fleet", "Fleet")
-        await visit.follow(FleetPage(visit).refresh)
+        await visit.follow(FleetPage(visit).refresh, at_once=True)

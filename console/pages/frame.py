@@ -61,16 +61,24 @@ class Visit:
         """The present, Unix seconds."""
         return self.watch.now_s()
 
-    async def follow(self, refresh: Refresh) -> None:
-        """Show the present now, and again each second while the browser is there."""
+    async def follow(self, refresh: Refresh, *, at_once: bool = False) -> None:
+        """Show the present as soon as the browser is there, and again each second.
+
+        The page answers before anything is read, however slow the disk; ``at_once`` is for what needs no reading.
+        """
+        if at_once:
+            await self._refreshed(refresh)
+        with self.main:
+            waiting = [] if at_once else [Live('<p class="empty">loading …</p>')]
 
         async def tick() -> None:
+            while waiting:
+                waiting.pop().delete()
             if not self._signed_in():
                 ui.navigate.to("/login")
                 return
             await self._refreshed(refresh)
 
-        await self._refreshed(refresh)
         ui.timer(REFRESH_S, tick)
 
     async def _refreshed(self, refresh: Refresh) -> None:

@@ -51,10 +51,17 @@ class Seen:
 
 
 @contextmanager
-def running_console(state_dir: Path, *more: str) -> Iterator[Console]:
+def running_console(state_dir: Path) -> Iterator[Console]:
     """Run ``edgefleet console`` on a free port while the context lasts."""
     command = (sys.executable, "-m", "edgefleet", "console", "--state", str(state_dir), "--listen", "127.0.0.1:0")
-    process = subprocess.Popen((*command, *more), stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    with running(*command) as console:
+        yield console
+
+
+@contextmanager
+def running(*command: str) -> Iterator[Console]:
+    """Run what says the console's address, while the context lasts."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None
         said = process.stdout.readline()

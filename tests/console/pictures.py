@@ -1,7 +1,11 @@
-"""Takes pictures of every page, light and dark, wide and phone, at the end of a seeded demo run: ``make pictures``."""
+"""Takes pictures of every page, light and dark, wide and phone, at the end of a seeded demo run: ``make pictures``.
+
+The clock of the console stands still at the gateway's last report, so that the pictures show a fleet that lives.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -11,9 +15,14 @@ from typing import Final, Literal
 from playwright.sync_api import Browser, Page, expect
 
 from console.fleet import identity
+from console.server import Options
+from console.server import serve as serve_console
+from contract.points import GATEWAY
 from edgefleet.state import STORE
+from edgefleet.truth_picture import picture
+from gateway.settings import Settings, shelves_folder
 from gateway.stores.reader import LocalReader
-from tests.console.browser import ROOT, running_browser, running_console
+from tests.console.browser import ROOT, running, running_browser
 
 SIZES: Final = {"wide": (1320, 900), "phone": (390, 844)}
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
@@ -66,13 +75,33 @@ def _wait(page: Page) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def serve(folder: Path) -> None:
+    """Serve the console over a folder, at the time of the gateway's last report."""
+    last_s = LocalReader(folder / STORE).newest_points(GATEWAY, limit=1)[-1].time_ns / 1e9
+    options = Options(
+        state_dir=folder,
+        models_dir=shelves_folder(Settings()),
+        port=0,
+        truth=lambda: picture(folder / "truth.jsonl", folder),
+    )
+    asyncio.run(serve_console(options, _say, wall_s=lambda: last_s))
+
+
+def _say(address: str) -> None:
+    print(f"console: {address}", flush=True)  # noqa: T201  # whoever started it listens
+
+
 def main() -> None:
     """Run the demo, then the console over what it left, then the browser."""
+    if sys.argv[1] == "serve":
+        serve(Path(sys.argv[2]))
+        return
     into = Path(sys.argv[1])
     with tempfile.TemporaryDirectory(prefix="edgefleet-pictures-") as temporary:
         folder = Path(temporary) / "state"
         demo(folder)
-        with running_console(folder) as console, running_browser() as browser:
+        served = (sys.executable, "-m", "tests.console.pictures", "serve", str(folder))
+        with running(*served) as console, running_browser() as browser:
             take(browser, console.address, paths(folder), into)
     print(f"{len(list(into.glob('*.png')))} pictures in {into}")  # noqa: T201
 

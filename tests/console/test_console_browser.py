@@ -87,10 +87,12 @@ def test_pages_load_nothing_from_elsewhere_break_no_policy_are_accessible_and_fi
     page = browser.new_context(color_scheme=scheme).new_page()
     seen = Seen(console.address)
     seen.watch(page)
-    findings, sideways = {}, []
+    findings, sideways, errors = {}, [], []
     for path in PAGES:
         page.goto(console.address + path)
         expect(page.locator("h1")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        errors += seen.errors
         page.evaluate(axe)
         violations = page.evaluate("axe.run().then((result) => result.violations)")
         findings[path] = [
@@ -102,11 +104,12 @@ def test_pages_load_nothing_from_elsewhere_break_no_policy_are_accessible_and_fi
         if page.evaluate("document.documentElement.scrollWidth") > 390:
             sideways.append(path)
         page.set_viewport_size({"width": 1280, "height": 800})
+        seen.errors.clear()  # axe styles what it looks at, which the policy refuses
     page.context.close()
     assert findings == {path: [] for path in PAGES}
     assert sideways == []
     assert seen.requests == []
-    assert seen.errors == []
+    assert errors == []
 
 
 def test_alert_appears_is_acknowledged_and_resolves_without_a_reload(
@@ -210,7 +213,7 @@ def test_viewer_sees_no_button_that_answers_and_a_stranger_sees_nothing(browser:
         page.get_by_role("button", name="Sign in").click()
         expect(page.locator("article.alert").first).to_be_visible()
         expect(page.get_by_text("vera · viewer")).to_be_visible()
-        expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
+        expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_have_count(0)
         page.get_by_role("button", name="sign out").click()
         expect(page.get_by_role("button", name="Sign in")).to_be_visible()
         page.context.close()
