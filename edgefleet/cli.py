@@ -414,6 +414,17 @@ def labels(context: typer.Context) -> None:
     labels_app(args=context.args, prog_name="edgefleet labels")
 
 
+@app.command(context_settings=PASS_ON)
+def grafana(context: typer.Context) -> None:
+    """Build the dashboards, or push them into a Grafana that is there already.
+
+    Example: `edgefleet grafana push --url http://127.0.0.1:3000 --token-file grafana.token`
+    """
+    from edgefleet.grafana_cli import grafana as dashboards
+
+    dashboards(args=context.args, prog_name="edgefleet grafana")
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     """Turn errors that a person can act on into their message and an exit code."""
