@@ -11,10 +11,12 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
+from contract.topics import DeviceId
 from edgefleet import state
 from edgefleet.scoring import Score, score
 from gateway.settings import Settings, shelves_folder
 
+GIVEN_UP: Final = ("thinned", "dropped")
 COUNTS: Final = ("published", "stored", "duplicate", "late", "quarantined", "lost")
 HEADINGS: Final = ("publ.", "stored", "dupl.", "late", "quar.", "lost")
 """The same, short enough for 80 columns."""
@@ -43,11 +45,25 @@ def alert_rows(state_dir: Path, *, firing: bool, limit: int) -> list[dict[str, A
 
 
 def ledger_rows(state_dir: Path) -> list[dict[str, Any]]:
-    """Return the ledger, by device.
+    """Return the ledger, by device: the gateway's own account, what stands in the store, and what limits took.
+
+    ``delivered`` is the number of samples in the local store now; ``thinned`` and ``dropped`` are samples, points and
+    alerts that the limits of the outbox took from a store that was away, with the span of time in ``reductions``.
 
     :raises StateError: there is no store
     """
-    return [{name: getattr(line, name) for name in line.__struct_fields__} for line in state.reader(state_dir).ledger()]
+    store = state.reader(state_dir)
+    delivered, reductions = store.delivered(), store.reductions()
+    rows = []
+    for line in store.ledger():
+        who = DeviceId(line.site, line.domain, line.device)
+        mine = [one for one in reductions if (one.site, one.domain, one.device) == (who.site, who.domain, who.device)]
+        row = {name: getattr(line, name) for name in line.__struct_fields__} | {"delivered": delivered.get(who, 0)}
+        for what in GIVEN_UP:
+            row[what] = sum(one.samples + one.points + one.alerts for one in mine if one.what == what)
+        row["reductions"] = [msgspec.structs.asdict(one) for one in mine]
+        rows.append(row)
+    return rows
 
 
 def alert_table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -70,8 +86,11 @@ def audit_table(rows: Sequence[dict[str, Any]]) -> Table:
     table.add_column("device", footer=f"{len(rows)} devices", no_wrap=True)
     for name, heading in zip(COUNTS, HEADINGS, strict=True):
         table.add_column(heading, justify="right", no_wrap=True, footer=f"{sum(row[name] for row in rows):,}")
+    given_up = [name for name in GIVEN_UP if any(row.get(name) for row in rows)]
+    for name in given_up:
+        table.add_column(name, justify="right", no_wrap=True, footer=f"{sum(row[name] for row in rows):,}")
     for row in rows:
         gaps = ", ".join(f"{first}-{last}" for first, last in row["gaps"])
         device = f"{row['site']}/{row['domain']}/{row['device']}" + (f"\n  missing {gaps}" if gaps else "")
-        table.add_row(device, *(f"{row[name]:,}" for name in COUNTS))
+        table.add_row(device, *(f"{row[name]:,}" for name in (*COUNTS, *given_up)))
     return table

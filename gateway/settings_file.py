@@ -83,13 +83,14 @@ def parse(text: str, file: Path, environment: Mapping[str, str]) -> Settings:
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).splitlines()[0]
         fault = Fault(
-            line=line,
+            line=None if mark is None else mark.line + 1,
             path="YAML",
             value=None,
-            rule=f"is not readable: {error.problem}.",
+            rule=f"is not readable: {problem}.",
             remedy="Mend the indentation or quoting there.",
         )
         raise SettingsError(file, (fault,)) from error

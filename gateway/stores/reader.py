@@ -21,7 +21,7 @@ from contract import codec
 from contract.messages import Alert, Severity
 from contract.points import FieldValue, Point, nanoseconds
 from contract.topics import DeviceId
-from gateway.ports import LedgerLine, Quarantined
+from gateway.ports import LedgerLine, Quarantined, Reduction
 from gateway.sqlite_file import StorageError, translated
 
 __all__ = [
@@ -232,6 +232,18 @@ class LocalReader:
             values = (device.site, device.domain, device.device)
         with self._rows(f"{query} ORDER BY site, domain, device", values) as rows:
             return [LedgerLine(*(*row[:9], _gaps(row[9]), row[10])) for row in rows]
+
+    def delivered(self) -> dict[DeviceId, int]:
+        """Return how many raw samples of each device stand in the store now; retention takes old ones away."""
+        query = """SELECT site, domain, devices.device, sum(count) FROM readings
+            JOIN devices ON number = readings.device GROUP BY number"""
+        with self._rows(query) as rows:
+            return {DeviceId(*who): count for *who, count in rows}
+
+    def reductions(self) -> list[Reduction]:
+        """Return what was given up because a limit was reached, oldest first."""
+        with self._rows("SELECT * FROM reductions ORDER BY at_s, number") as rows:
+            return [Reduction(*row[:4], tuple(row[4].split()), *row[5:]) for row in rows]
 
     def quarantine(self, limit: int = -1) -> list[Quarantined]:
         """Return quarantined messages, newest first."""

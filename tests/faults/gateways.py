@@ -44,6 +44,8 @@ def settings_file(folder: Path, port: int, **more: Any) -> Path:
         "journal": {"snapshot_every_s": 1.0},
         "queues": {"tick_s": 0.2},
         "metrics": {"listen": "off"},
+        # what is sent again is quarantined again; with a limit, other messages would have to go for it
+        "quarantine": {"max_messages": 1_000_000, "max_mb": 1000.0},
         "log": {"format": "json"},
     }
     for section, values in more.items():

@@ -1,7 +1,8 @@
 """What a run left in its stores, made comparable: keys to values, without what depends on when something was received.
 
 Left out are the gateway's reports of itself, when a row was stored, the journal position of a quarantined message, and
-how many duplicates came: a broker sends again what a killed gateway did not acknowledge.
+how often something came: a broker sends again what a killed gateway did not acknowledge, and bytes whose counter cannot
+be read are counted each time.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def local_outcome(state: Path) -> Outcome:
             "samples": _samples(state / "store.db"),
             "quarantine": {(q.topic, q.payload): q.reason for q in reader.quarantine(1_000_000)},
             "ledger": {
-                (x.site, x.domain, x.device): (x.published, x.stored, x.late, x.quarantined, x.lost, x.gaps, x.last_s)
+                (x.site, x.domain, x.device): (x.published, x.stored, x.late, x.lost, x.gaps, x.last_s)
                 if not _uncounted(x.device)
                 else (x.last_s,)  # a device that does not count: what comes again cannot be told from what is new
                 for x in reader.ledger()
