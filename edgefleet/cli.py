@@ -418,7 +418,7 @@ def labels(context: typer.Context) -> None:
 def grafana(context: typer.Context) -> None:
     """Build the dashboards, or push them into a Grafana that is there already.
 
-    Example: `edgefleet grafana push --url http://127.0.0.1:3000 --token-file grafana.token`
+    Example: `edgefleet grafana push --url http://127.0.0.1:3000 --token $TOKEN`
     """
     from edgefleet.grafana_cli import grafana as dashboards
 
