@@ -152,6 +152,7 @@ def evaluate(
         bool, typer.Option("--unchecked", help="Take other files than the known ones: figures are not comparable.")
     ] = False,
     recorded: Annotated[bool, typer.Option("--recorded", help="Recorded data only: simulate no fleet.")] = False,
+    card: Annotated[bool, typer.Option("--card", help="Write the recorded figures into the shelf's CARD.md.")] = False,
     shelves: Shelves = None,
     as_json: Json = False,
 ) -> None:
@@ -173,6 +174,8 @@ def evaluate(
         rows = [] if folder is None else room.recorded(shelf, folder)
     except DataError as error:
         _refuse(str(error))
+    if card and rows:
+        room.write_card(shelf, rows)
     results = None
     if not recorded:
         with _progress(domain) as report:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gateway.inference.manifest import Manifest, Metric
 from models.training.measure import Results
 from models.training.network import Fitted
+from models.training.recorded.rows import Row
+
+RECORDED: Final = "## On recorded data"
+APART: Final = 0.02
+"""How far the best ranks of two validation sets may lie apart, average precision, before the card calls it out."""
 
 
-def text(manifest: Manifest, fitted: Fitted, results: Results) -> str:
-    """Return the card."""
+def text(manifest: Manifest, fitted: Fitted, results: Results, pictures: Sequence[str] = ()) -> str:
+    """Return the card; pictures are paths below the shelf."""
     return "\n".join(
         [
             f"# {manifest.domain}: {manifest.rule}",
@@ -27,6 +33,10 @@ def text(manifest: Manifest, fitted: Fitted, results: Results) -> str:
             "A fault is detected if at least one alert is true of it.",
             "",
             *_events(results),
+            RECORDED,
+            "",
+            f"Not measured yet: `edgefleet models evaluate {manifest.domain} --data DIR --card` does.",
+            "",
             "## Without a model",
             "",
             *_naive_table(manifest, [metric for metric in manifest.metrics if metric.data == "test"]),
@@ -40,6 +50,8 @@ def text(manifest: Manifest, fitted: Fitted, results: Results) -> str:
                 [[part, f"{count:,}", _seeds(manifest, part)] for part, count in manifest.training.windows.items()],
             ),
             *_curves(fitted),
+            *disagreement(fitted),
+            *pictured(pictures),
             "## Inputs",
             "",
             *_table(
@@ -48,7 +60,7 @@ def text(manifest: Manifest, fitted: Fitted, results: Results) -> str:
             ),
             "## Limits",
             "",
-            "Trained on simulated devices only. What it reaches on recorded data is not claimed here.",
+            "Trained on simulated devices only.",
             "",
         ]
     )
@@ -104,6 +116,63 @@ def _curves(fitted: Fitted) -> list[str]:
         for epoch in epochs
     ]
     return _table(["epoch", "loss", *(f"average precision, {name}" for name in names)], rows)
+
+
+def with_recorded(card: str, rows: Sequence[Row], tries: Sequence[str]) -> str:
+    """Return a card with what was measured on recorded data in the place kept for it."""
+    before, _, after = card.partition(f"{RECORDED}\n")
+    rest = after[after.index("\n## ") + 1 :] if "\n## " in after else ""
+    body = [RECORDED, "", "The shelf as it is shipped, thresholds frozen, nothing seen before its time.", ""]
+    return (
+        before
+        + "\n".join([*body, *_recorded_table(rows), *(line for each in tries for line in (each, ""))])
+        + "\n"
+        + rest
+    )
+
+
+def _recorded_table(rows: Sequence[Row]) -> list[str]:
+    cells = [
+        [
+            row.data,
+            row.metric,
+            _number(row.int8),
+            _number(row.float32),
+            _bar(row.floor, met=row.passed),
+            _bar(row.goal, met=row.at_goal),
+            ", ".join(f"{name} {_number(value)}" for name, value in row.naive.items()),
+            row.note,
+        ]
+        for row in rows
+    ]
+    return _table(["data", "metric", "int8", "float", "floor", "goal", "without this model", "rows"], cells)
+
+
+def _bar(bar: float | None, *, met: bool | None) -> str:
+    return "" if bar is None else f"{_number(bar)}, {'reached' if met else 'missed'}"
+
+
+def disagreement(fitted: Fitted) -> list[str]:
+    """Say where the validation sets disagree: on how good the model is, and on when it was best."""
+    curves = {name: curve for name, curve in fitted.curves.items() if name != "loss"}
+    kept = {name: curve[fitted.epoch] for name, curve in curves.items()}
+    best = {name: max(range(len(curve)), key=curve.__getitem__) for name, curve in curves.items()}
+    low, high = min(kept, key=kept.__getitem__), max(kept, key=kept.__getitem__)
+    lines = []
+    if kept[high] - kept[low] > APART:
+        lines += [f"The sets disagree: {low} ranks {kept[low]:.3f} where {high} ranks {kept[high]:.3f}.", ""]
+    for name, epoch in best.items():
+        lost = curves[name][epoch] - kept[name]
+        if lost > APART / 4.0:
+            lines += [f"{name} alone would have kept epoch {epoch + 1}, {lost:.3f} better than what was kept.", ""]
+    return lines or ["The sets agree: on what was reached, and on the epoch.", ""]
+
+
+def pictured(pictures: Sequence[str]) -> list[str]:
+    """Return the pictures, if there are any."""
+    names = [path.rpartition("/")[2].removesuffix(".svg").replace("_", " ") for path in pictures]
+    images = [f"![{name}]({path})" for name, path in zip(names, pictures, strict=True)]
+    return ["## Pictures (test)", "", " ".join(images), ""] if pictures else []
 
 
 def _seeds(manifest: Manifest, part: str) -> str:

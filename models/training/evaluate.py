@@ -6,11 +6,14 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from gateway.inference.manifest import FLOAT_MODEL
+from gateway.inference.manifest import CARD, FLOAT_MODEL
 from gateway.inference.shelf import Shelf
+from models.training import card
 from models.training.dataset import Rows
 from models.training.measure import Model, Results, measure
 from models.training.network import Fitted
@@ -26,11 +29,22 @@ def recorded(shelf: Shelf, folder: Folder) -> list[Row]:
 
     :raises DataError: a file is not there, or is not the one that is known by its name
     """
-    name = f"models.training.recorded.{shelf.manifest.domain}"
-    if importlib.util.find_spec(name) is None:
-        return []
-    rows: list[Row] = importlib.import_module(name).evaluate(folder, shelf)
+    room = _room(shelf)
+    rows: list[Row] = [] if room is None else room.evaluate(folder, shelf)
     return rows
+
+
+def write_card(shelf: Shelf, rows: list[Row]) -> Path:
+    """Write what was measured on recorded data, and which tries led to it, into the shelf's card; return its path."""
+    path = shelf.folder / CARD
+    tries = getattr(_room(shelf), "TRIES", ())
+    path.write_text(card.with_recorded(path.read_text(encoding="utf-8"), rows, tries), encoding="utf-8")
+    return path
+
+
+def _room(shelf: Shelf) -> ModuleType | None:
+    name = f"models.training.recorded.{shelf.manifest.domain}"
+    return None if importlib.util.find_spec(name) is None else importlib.import_module(name)
 
 
 def evaluate(shelf: Shelf, recipe: Recipe, report: Callable[[str, float], None]) -> Results:

@@ -30,6 +30,8 @@ class Results:
     naive: tuple[Naive, ...]
     events: EventScore
     """The int8 model on the test fleets."""
+    scored: tuple[NDArray[np.bool_], Scores, Scores]
+    """Label, int8 and float score of the test rows that count, each of shape ``(n,)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,9 @@ def measure(
         floats = [(rows, float_scores(model.fitted.float_model, model.scale(rows.features))) for rows in fleets]
         (events,), (float_events,) = judging.judged(int8, [way], recipe), judging.judged(floats, [way], recipe)
         metrics += _metrics(name, (int8, events), (floats, float_events), way, gate if name == "test" else None)
-    return Results(metrics=tuple(metrics), naive=_naive(recipe, validation, test), events=events)
+    # the test set is the last: its events and rows are still at hand
+    scored = (*counted(int8), counted(floats)[1])
+    return Results(metrics=tuple(metrics), naive=_naive(recipe, validation, test), events=events, scored=scored)
 
 
 def _metrics(

@@ -7,9 +7,9 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ class Net:
     """Weight decay (L2)."""
     jitter: float = 0.05
     """Standard deviation of noise on the standardised inputs, in scales."""
+    against: Literal["worst", "own best"] = "worst"
+    """Which epoch is kept: the one whose worst set ranks best; or, where one set can never rank as well as another,
+    the one whose sets lie least below the best that each of them ever reached."""
     smoothing: float = 0.04
     """How far labels are drawn to the middle. It keeps the last layer within a few units, so that its int8 quantum is
     a few hundredths of a score and not a tenth."""
@@ -71,7 +74,8 @@ def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
     )
     weights = _balanced(train)
     curves: dict[str, list[float]] = {"loss": [], **{name: [] for name in validation}}
-    best, best_epoch, kept = -1.0, 0, model.get_weights()
+    kept: list[Any] = []
+    best_epoch = 0
     for epoch in range(net.epochs):
         history = model.fit(
             train.features, train.label.astype(np.float32), sample_weight=weights, batch_size=net.batch, verbose=0
@@ -79,12 +83,11 @@ def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
         curves["loss"].append(float(history.history["loss"][0]))
         for name, part in validation.items():
             curves[name].append(_rank(model, part))
-        worst = min(curves[name][-1] for name in validation)
-        if worst > best + 1e-4:
-            best, best_epoch, kept = worst, epoch, model.get_weights()
-        elif epoch - best_epoch >= net.patience:
+        kept.append(model.get_weights())
+        best_epoch = best_of([curves[name] for name in validation], net)
+        if epoch - best_epoch >= net.patience:
             break
-    model.set_weights(kept)
+    model.set_weights(kept[best_epoch])
     rows = train.features[np.random.default_rng(net.seed).permutation(len(train.features))[:2000]]
     float_model, int8_model = _convert(tf, model, rows)
     return Fitted(
@@ -93,6 +96,19 @@ def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
         curves={name: tuple(values) for name, values in curves.items()},
         epoch=best_epoch,
     )
+
+
+def best_of(curves: Sequence[Sequence[float]], net: Net) -> int:
+    """Return the epoch to keep, of each validation set's curve; the earliest of those that differ by nothing."""
+    ranks = np.array(curves)
+    if net.against == "own best":
+        ranks = ranks - ranks.max(axis=1, keepdims=True)
+    worst = ranks.min(axis=0)
+    best = 0
+    for epoch in range(1, len(worst)):
+        if worst[epoch] > worst[best] + 1e-4:
+            best = epoch
+    return best
 
 
 def _tensorflow(seed: int) -> Any:
