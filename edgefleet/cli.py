@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from edgefleet import site_cli
 from edgefleet.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -423,6 +424,10 @@ def grafana(context: typer.Context) -> None:
     from edgefleet.grafana_cli import grafana as dashboards
 
     dashboards(args=context.args, prog_name="edgefleet grafana")
+
+
+app.command()(site_cli.sniff)
+app.command()(site_cli.doctor)
 
 
 @contextmanager
