@@ -12,8 +12,9 @@ supervisor starts the gateway again: state is a pure function of the journal.
 from __future__ import annotations
 
 import asyncio
+import time
 from asyncio import Event, Task, TaskGroup
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -21,9 +22,9 @@ from typing import Final
 import structlog
 
 from gateway.backoff import Backoff
-from gateway.flow import Ask, Change, Clock, Flow, Parts
+from gateway.flow import LONGEST_WAIT_FOR_ROOM_S, Ask, Change, Clock, Flow, Parts
 from gateway.pipeline import Pipeline
-from gateway.ports import Batch, Journal, Lane, Message, Outbox, StorageFullError, Store, StoreUnavailableError
+from gateway.ports import Batch, Journal, Lane, Message, Outbox, Outputs, StorageFullError, Store, StoreUnavailableError
 from gateway.upkeep import report, upkeep
 
 __all__ = ["Clock", "Flow", "Parts", "recover", "run"]
@@ -48,7 +49,7 @@ async def run(parts: Parts, stop: Event, flow: Flow | None = None) -> None:
     """
     flow = flow or Flow(parts)
     try:
-        await asyncio.to_thread(recover, parts.pipeline, parts.journal, parts.outbox)
+        await asyncio.to_thread(recover, parts.pipeline, parts.journal, parts.outbox, stop.is_set)
         async with parts.broker, TaskGroup() as stages:
             delivering = [
                 stages.create_task(deliver(parts, flow, store), name=f"deliver to {store.name}")
@@ -64,10 +65,11 @@ async def run(parts: Parts, stop: Event, flow: Flow | None = None) -> None:
         flow.end()
 
 
-def recover(pipeline: Pipeline, journal: Journal, outbox: Outbox) -> None:
+def recover(pipeline: Pipeline, journal: Journal, outbox: Outbox, stopping: Callable[[], bool] = lambda: False) -> None:
     """Bring the pipeline to where the journal is: the newest snapshot, then every batch after it.
 
-    Then keep the state anew, so that a gateway that keeps crashing does not replay more each time.
+    Then keep the state anew, so that a gateway that keeps crashing does not replay more each time. A full disk is
+    waited out, until the gateway is to stop.
     """
     position = snapshot_position = 0
     snapshot = journal.load_snapshot()
@@ -78,13 +80,26 @@ def recover(pipeline: Pipeline, journal: Journal, outbox: Outbox) -> None:
     replayed = 0
     for batch in journal.read(position):
         position = batch.position
-        outbox.append(position, pipeline.process(batch))
+        outputs = pipeline.process(batch)
+        while not _appended(outbox, position, outputs):
+            if stopping():
+                return
+            time.sleep(LONGEST_WAIT_FOR_ROOM_S / 5)  # in a thread of its own, and nothing else runs yet
         replayed += 1
     log.info("recovered", snapshot=snapshot_position, batches_replayed=replayed)
     if replayed:
         with suppress(StorageFullError):  # later, then
             outbox.flush()
             journal.save_snapshot(position, pipeline.dump())
+
+
+def _appended(outbox: Outbox, position: int, outputs: Outputs) -> bool:
+    try:
+        outbox.append(position, outputs)
+    except StorageFullError as error:
+        log.error("no room to recover", error=str(error))  # noqa: TRY400  # a state, not a fault of the program
+        return False
+    return True
 
 
 async def ingest(parts: Parts, flow: Flow) -> None:

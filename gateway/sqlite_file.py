@@ -123,6 +123,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    """Release a file whose opening could not be finished, so that it can be tried again."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
 def translated(path: Path, full: type[StorageFullError] = StorageFullError) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:

@@ -23,6 +23,7 @@ from gateway.sqlite_file import (
     StorageCorruptError,
     StorageFullError,
     Synchronous,
+    closed_on_error,
     open_database,
     transaction,
     translated,
@@ -96,7 +97,7 @@ class SqliteJournal:
             synchronous=synchronous,
             exclusive=True,
         )
-        with translated(path, JournalFullError):
+        with closed_on_error(self._connection), translated(path, JournalFullError):
             self._enter_losses(after)
             self._count()
 

@@ -27,6 +27,7 @@ from gateway.sqlite_file import (
     StorageCorruptError,
     StorageFullError,
     Whole,
+    closed_on_error,
     open_database,
     transaction,
     translated,
@@ -51,6 +52,8 @@ CREATE TABLE IF NOT EXISTS thinned (one INTEGER PRIMARY KEY CHECK (one = 1), pos
 """
 ENTRIES_A_STEP: Final = 256
 """Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
+_LAST: Final = 2**62
+"""Position beyond every other."""
 _SAVE_POSITION: Final = "INSERT OR REPLACE INTO progress VALUES (1, ?)"
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -85,7 +88,7 @@ class SqliteOutbox:
     """Implements :class:`gateway.ports.Outbox` on one file that no other process may open meanwhile.
 
     ``stores`` says which lanes each store takes; ``domains`` names the channels of what is thinned. A store that is
-    new gets what is still held; one that is gone holds nothing back.
+    new gets what is still held; one that is gone holds nothing back. The first is the one that has everything.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class SqliteOutbox:
         self._path = path
         self._clock = clock
         self._domains = domains
+        self._first = next(iter(stores), "")
         self._takers = {lane: tuple(name for name, lanes in stores.items() if lane in lanes) for lane in LANES}
         self.salvage: Salvage | None
         """What was done about damage found on opening."""
@@ -115,7 +119,7 @@ class SqliteOutbox:
         }
         self._noted = 0
         self._connection, self.salvage = open_database(path, _SCHEMA, whole, synchronous="NORMAL", exclusive=True)
-        with translated(path, OutboxFullError):
+        with closed_on_error(self._connection), translated(path, OutboxFullError):
             self._position = self._load_position()
             self._cursors = self._load_cursors()
             self._held = {lane: self._count(lane) for lane in LANES}
@@ -185,7 +189,8 @@ class SqliteOutbox:
         """Give up the least of what is over a limit, and note what went; tell whether anything did.
 
         One step at a time: what is too old goes first; then, oldest first, raw readings are thinned, then dropped,
-        then points are dropped, and alerts last. Alerts have no age.
+        then points are dropped, and alerts last. Alerts have no age. What the first store has already goes before what
+        no store has: another store's absence takes nothing from it.
 
         :raises OutboxFullError: nothing was changed; the same call may succeed later
         """
@@ -197,7 +202,12 @@ class SqliteOutbox:
         if surplus <= 0:
             return False
         reason = f"the outbox reached its limit of {max_bytes / 1e6:g} MB"
-        return self._thin(reason) or any(self._drop(lane, reason, surplus=surplus) for lane in reversed(LANES))
+        held_elsewhere = {lane: self._cursors.get((self._first, lane), _LAST) for lane in LANES}
+        return any(
+            self._thin(reason, up_to["raw"])
+            or any(self._drop(lane, reason, surplus=surplus, up_to=up_to[lane]) for lane in reversed(LANES))
+            for up_to in (held_elsewhere, dict.fromkeys(LANES, _LAST))
+        )
 
     def reductions(self, limit: int) -> list[Reduction]:
         """Return the oldest notes of what was given up that are not settled yet."""
@@ -250,11 +260,11 @@ class SqliteOutbox:
             held.entries += 1
             held.size_bytes += len(body)
 
-    def _thin(self, reason: str) -> bool:
+    def _thin(self, reason: str, up_to: int) -> bool:
         """Thin the oldest readings that are whole still."""
         with translated(self._path, OutboxFullError):
             thinned = self._connection.execute("SELECT ifnull(max(position), 0) FROM thinned").fetchone()[0]
-            rows = self._rows("raw", "position > ?", thinned)
+            rows = self._rows("raw", "position > ?", thinned, up_to)
             if not rows:
                 return False
             entries = [_decode(body) for *_, body in rows]
@@ -269,10 +279,12 @@ class SqliteOutbox:
             self._held["raw"] = self._count("raw")
         return True
 
-    def _drop(self, lane: Lane, reason: str, *, before_s: float = inf, surplus: float = inf) -> bool:
+    def _drop(
+        self, lane: Lane, reason: str, *, before_s: float = inf, surplus: float = inf, up_to: int = _LAST
+    ) -> bool:
         """Drop the oldest entries of a lane, no more than need be; tell whether there were any."""
         with translated(self._path, OutboxFullError):
-            rows = self._rows(lane, "created_s < ?", before_s)
+            rows = self._rows(lane, "created_s < ?", before_s, up_to)
             if not rows:
                 return False
             sizes = accumulate(len(body) for *_, body in rows)
@@ -284,10 +296,10 @@ class SqliteOutbox:
             self._held[lane] = self._count(lane)
         return True
 
-    def _rows(self, lane: Lane, condition: str, value: float) -> list[Row]:
+    def _rows(self, lane: Lane, condition: str, value: float, up_to: int) -> list[Row]:
         """Return the oldest whole rows that fulfil a condition; those that damage met are passed over."""
-        query = f"SELECT * FROM {lane} WHERE {condition} ORDER BY position LIMIT {ENTRIES_A_STEP}"
-        return [row for row in self._connection.execute(query, (value,)) if _is_whole(row)]
+        query = f"SELECT * FROM {lane} WHERE {condition} AND position <= ? ORDER BY position LIMIT {ENTRIES_A_STEP}"
+        return [row for row in self._connection.execute(query, (value, up_to)) if _is_whole(row)]
 
     def _note(
         self, what: Literal["thinned", "dropped"], lane: Lane, last: int, reason: str, entries: Sequence[Outputs]

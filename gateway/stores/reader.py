@@ -243,7 +243,7 @@ class LocalReader:
     def reductions(self) -> list[Reduction]:
         """Return what was given up because a limit was reached, oldest first."""
         with self._rows("SELECT * FROM reductions ORDER BY at_s, number") as rows:
-            return [Reduction(*row[:4], tuple(row[4].split()), *row[5:]) for row in rows]
+            return [msgspec.convert((*row[:4], row[4].split(), *row[5:]), Reduction) for row in rows]
 
     def quarantine(self, limit: int = -1) -> list[Quarantined]:
         """Return quarantined messages, newest first."""

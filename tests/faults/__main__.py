@@ -1,4 +1,5 @@
-"""``make faults``: the long set. Prints the table of docs/reliability.md, and fails where anything is missing or extra."""
+# ruff: noqa: T201  # a command
+"""``make faults``: the long set. Prints the table of docs/reliability.md; fails where anything is missing or extra."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ async def killed_on_mosquitto_3(folder: Path, share: float) -> list[Row]:
 
 
 async def killed_on_amqtt(folder: Path, share: float) -> list[Row]:
-    """The embedded broker, MQTT 3.1.1."""
+    """Kill on the embedded broker, MQTT 3.1.1."""
     stream, kills = Stream(seed=13, devices=10, messages=int(10_000 * share)), max(2, int(10 * share))
     found: dict[str, Outcome] = {}
     for name, times in (("whole", 0), ("killed", kills)):
@@ -55,7 +56,7 @@ async def killed_on_amqtt(folder: Path, share: float) -> list[Row]:
 
 
 async def killed_before_influx(folder: Path, share: float) -> list[Row]:
-    """The same kills, looked at in a real InfluxDB."""
+    """Kill, and look at a real InfluxDB."""
     stream, kills = Stream(seed=14, devices=50, messages=int(60_000 * share)), max(2, int(15 * share))
     local: dict[str, Outcome] = {}
     remote: dict[str, Outcome] = {}
@@ -88,7 +89,7 @@ async def killed_before_influx(folder: Path, share: float) -> list[Row]:
 
 
 async def broker_restarts(folder: Path, share: float) -> list[Row]:
-    """The broker is restarted after each kill: it keeps sessions on its disk."""
+    """Restart the broker after each kill: it keeps sessions on its disk."""
     stream, kills = Stream(seed=15, devices=50, messages=int(30_000 * share)), max(2, int(10 * share))
     found: dict[str, Outcome] = {}
     async with mosquitto(folder) as broker:

@@ -5,7 +5,9 @@ The first byte chooses the reader: MQTT 3.1.1, MQTT 5, telemetry, state, or a wh
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 from contract import codec, topics
 from contract.domains import INDUSTRIAL
@@ -41,8 +43,7 @@ def read_bytes(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    import atheris  # type: ignore[import-not-found]  # an extra of no lock file: coverage-guided, Linux only
-
+    atheris: Any = importlib.import_module("atheris")  # in no lock file: it is for Linux on x86-64 only
     atheris.instrument_all()
     atheris.Setup([*sys.argv, f"-atheris_runs={RUNS}", "-max_len=4096"], read_bytes)
     atheris.Fuzz()

@@ -1,8 +1,8 @@
 """A fixed input: what devices publish, from a seed; the same messages in the same order every time.
 
-It holds what real fleets send: rising counters with holes, repeated and late samples, a sensor that stands still, one
-that is saturated, values out of range, and bytes that are no JSON. It is in the past and no device says goodbye: nothing
-of it depends on when it is received.
+It holds what real fleets send: counters with holes, repeated and late samples, a sensor that stands still, one that is
+saturated, values out of range, and bytes that are no JSON. It is in the past and no device says goodbye: nothing of it
+depends on when it is received.
 """
 
 from __future__ import annotations

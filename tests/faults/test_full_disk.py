@@ -53,7 +53,10 @@ async def test_full_disk_holds_ingest_and_loses_nothing(tmp_path: Path, small_di
             await until(lambda: any("no room" in line or "broker connected" in line for line in again.log))
             assert again.process.returncode is None
             ballast.unlink()
-            await until(lambda: sums(small_disk / "g") == sums(tmp_path / "whole") != {})
+            try:
+                await until(lambda: sums(small_disk / "g") == sums(tmp_path / "whole") != {})
+            except TimeoutError as error:
+                raise AssertionError(f"{sums(small_disk / 'g')}, {again.log[-8:]}") from error
             assert await again.stop() == 0
         assert await gateway.stop() == 0
     assert not list((small_disk / "g" / "state").glob("*.corrupt-*"))
