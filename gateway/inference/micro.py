@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any, Final
 
 import numpy as np
@@ -40,25 +42,41 @@ def run(content: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
 def arena_bytes(content: bytes) -> int:
     """Return the smallest tensor arena in which the model runs, bytes.
 
+    It is searched for in another process: in some arenas that are too small the interpreter does not complain but ends.
+
     :raises MicroMissingError: the interpreter is not installed
     :raises RuntimeError: the model runs in no arena of ``16 * MAX_BYTES``; says why
     """
     with muted() as complaints:
         low, high = 0, 16 * MAX_BYTES
-        if not _runs(content, high):
-            raise RuntimeError(complaints() or "TFLite Micro refuses the model")
-        while high - low > ALIGNMENT_BYTES:
-            middle = (low + high) // 2 // ALIGNMENT_BYTES * ALIGNMENT_BYTES
-            low, high = (low, middle) if _runs(content, middle) else (middle, high)
+        try:
+            _interpreter(content, high).invoke()
+        except RuntimeError as error:
+            raise RuntimeError(complaints() or "TFLite Micro refuses the model") from error
+    while high - low > ALIGNMENT_BYTES:
+        search = [sys.executable, "-c", _SEARCH, str(low), str(high), str(ALIGNMENT_BYTES)]
+        found = subprocess.run(search, input=content, capture_output=True, check=False)  # noqa: S603  # our own words
+        lines = found.stdout.split(b"\n")[:-1]
+        low, high = map(int, lines[-1].split()) if lines else (low, high)
+        if found.returncode:  # it ended in the arena that comes next
+            low = (low + high) // 2 // ALIGNMENT_BYTES * ALIGNMENT_BYTES
     return high
 
 
-def _runs(content: bytes, size_bytes: int) -> bool:
+_SEARCH: Final = """
+import sys
+from tflite_micro.python.tflite_micro import runtime
+content = sys.stdin.buffer.read()
+low, high, step = map(int, sys.argv[1:])
+while high - low > step:
+    middle = (low + high) // 2 // step * step
     try:
-        _interpreter(content, size_bytes).invoke()
+        runtime.Interpreter.from_bytes(content, arena_size=middle).invoke()
+        high = middle
     except RuntimeError:
-        return False
-    return True
+        low = middle
+    print(low, high, flush=True)
+"""
 
 
 def _interpreter(content: bytes, size_bytes: int) -> Any:
