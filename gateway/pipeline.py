@@ -51,6 +51,8 @@ from gateway.windows import Windows
 
 STORED_STATISTICS: Final = ("mean", "std", "min", "max")
 """Statistics of every channel that each window's point holds, whatever the model uses."""
+STORED_LIFE: Final = ("life_z",)
+"""What each window's point tells of every channel against the device's whole life."""
 STORED_TIME: Final = ("hour", "weekday", "part_of_day", "weekend", "holiday")
 """Time features that each window's point holds."""
 
@@ -234,7 +236,9 @@ class DomainPipeline:
         self._resting: set[int] = set()
         """Devices that fell quiet in this batch."""
         model_names = () if plan.model is None else plan.model.scorer.feature_names
-        stored = [f"{channel}_{name}" for channel in plan.domain.channel_names for name in STORED_STATISTICS]
+        stored = [
+            f"{channel}_{name}" for channel in plan.domain.channel_names for name in (*STORED_STATISTICS, *STORED_LIFE)
+        ]
         names = tuple(dict.fromkeys((*stored, *STORED_TIME, *model_names)))
         self._features = FeatureSet(names, plan.domain, plan.window, plan.calendar)
         self._inputs = np.array([names.index(name) for name in model_names], np.intp)
