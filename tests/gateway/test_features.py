@@ -153,6 +153,9 @@ def test_calibration_features_tell_how_far_from_normal() -> None:
     frames = frames_of(values)
     got = compute(frames, "a_cal_z", "a_cal_zstd")
     assert np.isnan(got[frames.warming]).all()
+    z = got[:, 0].astype(np.float64)
+    shrunk = compute(frames, "a_cal_zlog")[:, 0]
+    np.testing.assert_allclose(shrunk, np.where(z < 0, -1.0, 1.0) * np.log(1.0 + abs(z)), rtol=1e-5, atol=1e-6)
     normal = values[:120, 0].astype(np.float32).astype(np.float64)
     last = frames.values[-1, :, 0].astype(np.float64)
     wanted = ((last.mean() - normal.mean()) / normal.std(), math.log(last.std() / normal.std()))
@@ -176,6 +179,7 @@ def test_t2_and_q_are_distances_in_and_off_the_usual_plane() -> None:
     values[300:, 1] -= 3.0
     frames = frames_of(values)
     got = compute(frames, "t2", "q", "t2_last", "q_last")
+    np.testing.assert_allclose(compute(frames, "t2_log", "q_log"), np.log1p(got[:, :2].astype(np.float64)), rtol=1e-5)
     normal = values[:120].astype(np.float32).astype(np.float64)
     variances, vectors = np.linalg.eigh(np.corrcoef(normal.T))
     for columns, sample in ((got[-1, :2], frames.values[-1].mean(axis=0)), (got[-1, 2:], frames.values[-1, -1])):

@@ -1,0 +1,61 @@
+"""Recordings of another make: test benches and loop detectors that are known by their statistics alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from contract.domains import INDUSTRIAL
+from gateway.inference.manifest import Window
+from models.training.benches import CALIBRATED_S, FAULTS, FLOW, benches
+from models.training.loops import BOUND_KM_H, PERIOD_S, SPEED, loops
+from models.training.simulate import Fleet, Recording
+
+
+def fleet(seed: int, length_s: float) -> Fleet:
+    """Return a small fleet."""
+    return Fleet(seed=seed, start_s=1.7e9, length_s=length_s, live_s=1.0, devices=6)
+
+
+@pytest.mark.parametrize(("make", "length_s"), [(benches, 2400.0), (loops, 3.0 * 86400.0)])
+def test_same_seed_same_recording(make: object, length_s: float) -> None:
+    """A seed fixes every value and truth; another seed gives others."""
+    assert callable(make)
+    first, again, other = (make(fleet(seed, length_s)) for seed in (1, 1, 2))
+    assert isinstance(first, Recording)
+    np.testing.assert_array_equal(first.physical, again.physical)
+    assert first.truths == again.truths
+    assert not np.array_equal(first.physical, other.physical, equal_nan=True)
+
+
+def test_benches_have_faults_after_the_calibration_only_and_lack_channels() -> None:
+    """No fault begins before the calibration is over; some device lacks a channel for ever, none lacks it at times."""
+    recordings = [benches(fleet(seed, 2400.0)) for seed in range(4)]
+    truths = [truth for recording in recordings for truth in recording.truths]
+    assert {truth.fault for truth in truths} == set(FAULTS)
+    assert min(truth.onset_s for truth in truths) >= 1.7e9 + CALIBRATED_S
+    lacking = np.concatenate([np.isnan(recording.physical).mean(axis=1) for recording in recordings])
+    assert set(np.unique(lacking)) == {0.0, 1.0}
+
+
+def test_values_lie_within_the_channels_ranges() -> None:
+    """Nothing that the gateway would refuse."""
+    values = np.concatenate([benches(fleet(seed, 2400.0)).physical for seed in range(3)])
+    low, high = (np.array([getattr(channel, end) for channel in INDUSTRIAL.channels]) for end in ("low", "high"))
+    assert np.nanmin(values[..., FLOW]) >= 0.0
+    assert (np.nan_to_num(values, nan=1.0) >= low).all()
+    assert (np.nan_to_num(values, nan=1.0) <= high).all()
+
+
+def test_loops_give_speed_alone_and_name_their_queues() -> None:
+    """Each slow sample lies in a named queue of its device; the windows of thirty minutes can be cut."""
+    recording = loops(fleet(3, 3.0 * 86400.0))
+    assert recording.domain.period_s == PERIOD_S
+    for place, device in enumerate(recording.devices):
+        values = recording.values[place]
+        assert np.isnan(np.delete(values, SPEED, axis=1)).all()
+        slow = recording.times[place][values[:, SPEED] < BOUND_KM_H]
+        mine = [truth for truth in recording.truths if truth.device == device.device]
+        assert all(any(truth.onset_s <= t_s <= truth.end_s for truth in mine) for t_s in slow)
+    assert recording.truths
+    Window(length_s=1800.0, hop_s=300.0, period_s=PERIOD_S, lateness_s=600.0, min_coverage=0.5)
