@@ -21,6 +21,7 @@ import uvloop
 from contract import codec, topics
 from contract.domains import Domain
 from contract.messages import DeviceState
+from contract.topics import DeviceId
 from gateway.app import Clock, Parts, run
 from gateway.backoff import Backoff
 from gateway.flow import LONGEST_WAIT_FOR_ROOM_S, Flow
@@ -42,6 +43,7 @@ from gateway.settings import (
     secret,
 )
 from gateway.stores.alert_topic import AlertTopicStore
+from gateway.stores.home_assistant import HomeAssistantStore
 from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
 from gateway.systemd import notifying
@@ -95,6 +97,19 @@ async def _serve(ready: Prepared, file: Path | None) -> None:
             return
         opened.push_async_callback(files.close)
         stores: list[Store] = [AlertTopicStore(broker, LocalReader(settings.state_dir / STORE_FILE).open_alerts())]
+        if settings.home_assistant is not None:
+            reader = LocalReader(settings.state_dir / STORE_FILE)
+            known = [DeviceId(line.site, line.domain, line.device) for line in reader.ledger()]
+            stores.append(
+                HomeAssistantStore(
+                    broker,
+                    settings.home_assistant,
+                    settings.gateway,
+                    domains,
+                    known=known,
+                    firing=reader.open_alerts(),
+                )
+            )
         if settings.influx is not None:
             influx = _influx(settings.influx, domains)
             opened.push_async_callback(influx.close)
@@ -199,6 +214,8 @@ def lanes(settings: Settings) -> dict[str, tuple[Lane, ...]]:
         LocalStore.name: ("alerts", "features", "raw"),
         AlertTopicStore.name: ("alerts",),
     }
+    if settings.home_assistant is not None:
+        taken[HomeAssistantStore.name] = ("alerts", "features")
     if settings.influx is not None:
         taken["influx"] = ("alerts", "features", "raw") if settings.influx.raw else ("alerts", "features")
     return taken
