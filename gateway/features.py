@@ -6,12 +6,13 @@ Of one channel, ``{channel}_`` before each:
 - ``{mean|std|min|max|range}_{horizon}``: over a long horizon up to the window's end, e.g. ``mean_24h``
 - ``{delta|z}_{horizon}``: window mean less the horizon's; the same in the horizon's standard deviations
 - ``life_{mean|std|z}``: over the device's whole life; window mean in its deviations
-- ``cal_z``: window mean in deviations of the calibration; ``cal_zstd``: logarithm of the window's deviation over its
+- ``cal_z``: window mean in deviations of the calibration; ``cal_zlog``: the same as ``sign(z) log(1 + |z|)``, so that
+  int8 tells one deviation from two and still reaches fifty; ``cal_zstd``: logarithm of the window's deviation over its
 
 Of the device:
 
 - ``t2 q t2_last q_last``: Hotelling's T² and squared prediction error of the window's means, or of its last values,
-  against the principal components of the calibration
+  against the principal components of the calibration; ``t2_log q_log``: ``log(1 + …)`` of the first two
 - ``{event}_{count|concentration|direction_sin|direction_cos|unusual}``: how often an event of the spec happened, at
   which time of day and how regularly, and how unusual the present time is for it (0…1)
 
@@ -69,7 +70,7 @@ WINDOW_STATISTICS: Final = (
 HORIZON_STATISTICS: Final = ("mean", "std", "min", "max", "range", "delta", "z")
 CYCLIC: Final = ("hour", "minute_of_day", "weekday", "day", "month", "part_of_day")
 CALENDAR: Final = (*CYCLIC, *(f"{unit}_{part}" for unit in CYCLIC for part in ("sin", "cos")), "weekend", "holiday")
-MONITORING: Final = ("t2", "q", "t2_last", "q_last")
+MONITORING: Final = ("t2", "q", "t2_last", "q_last", "t2_log", "q_log")
 EVENT_STATISTICS: Final = ("count", "concentration", "direction_sin", "direction_cos", "unusual")
 _UNITS_S: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -147,6 +148,14 @@ class _Frames:
         return np.clip((self.window.mean - base.mean) / self.floored(base), -Z_LIMIT, Z_LIMIT)
 
     @cached_property
+    def cal_z(self) -> Doubles:
+        return self.z(self.history.calibration)
+
+    @cached_property
+    def cal_zlog(self) -> Doubles:
+        return np.sign(self.cal_z) * np.log1p(np.abs(self.cal_z))
+
+    @cached_property
     def cal_zstd(self) -> Doubles:
         normal = self.history.calibration
         least = np.maximum(RELATIVE_FLOOR * np.abs(normal.mean), RANGE_FLOOR * self._span)
@@ -156,7 +165,8 @@ class _Frames:
     def monitoring(self) -> dict[str, Doubles]:
         t2, q = self._distances(self.window.mean)
         t2_last, q_last = self._distances(self.window.last)
-        return {"t2": t2, "q": q, "t2_last": t2_last, "q_last": q_last}
+        last = {"t2_last": t2_last, "q_last": q_last}
+        return {"t2": t2, "q": q, **last, "t2_log": np.log1p(t2), "q_log": np.log1p(q)}
 
     def _distances(self, values: Doubles) -> tuple[Doubles, Doubles]:
         components, normal = self.history.components, self.history.calibration
@@ -193,10 +203,8 @@ def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
             return lambda source: getattr(source.history.life, rest.removeprefix("life_"))[:, c]
         case "life_z":
             return lambda source: source.z(source.history.life)[:, c]
-        case "cal_z":
-            return (lambda source: source.z(source.history.calibration)[:, c]) if spec.calibration_s else None
-        case "cal_zstd":
-            return (lambda source: source.cal_zstd[:, c]) if spec.calibration_s else None
+        case "cal_z" | "cal_zlog" | "cal_zstd":
+            return (lambda source: getattr(source, rest)[:, c]) if spec.calibration_s else None
     return _over_horizon(c, rest, spec)
 
 
