@@ -17,10 +17,10 @@ import aiomqtt
 import msgspec
 
 from benchmarks.figures import Figure
-from benchmarks.processes import GATEWAY, HOST, MIB, Gateway, Memory, cpu_s, gateway, process, rss_bytes, send
+from benchmarks.processes import GATEWAY, MIB, Gateway, Memory, cpu_s, gateway, process, rss_bytes, send
 from contract import topics
 from contract.messages import Health
-from edgefleet.brokers import RunningBroker, embedded_broker
+from edgefleet.brokers import HOST, RunningBroker, embedded_broker
 from edgefleet.load import Load, Sent
 
 DEVICES: Final = 1000
@@ -124,7 +124,7 @@ async def cpu(messages: int) -> Iterator[Figure]:
     return iter(
         (
             Figure(name="CPU of the gateway a message", unit="µs", values=(run.us_a_message,), bar=12.0, note=note),
-            Figure(name="the same against paho-mqtt", unit="×", values=(run.us_a_message / paho_us,), bar=0.30),
+            Figure(name="the same against paho-mqtt", unit="times", values=(run.us_a_message / paho_us,), bar=0.30),
             Figure(name="CPU of a bare paho-mqtt subscriber a message", unit="µs", values=(paho_us,)),
             Figure(name="CPU of a bare socket subscriber a message", unit="µs", values=(socket_us,)),
             Figure(name="delivered to a bare paho-mqtt subscriber", unit="msg/s", values=(paho_rate,)),
@@ -147,7 +147,7 @@ async def throughput(for_s: float) -> Iterator[Figure]:
 
         async def watch() -> None:
             async for health in _reports(broker):
-                lag.append((health.ts, health.messages_total))
+                lag.append((health.ts, health.messages_total))  # noqa: PERF401  # it is read while it grows
 
         watching = asyncio.create_task(watch())
         run = await run_load(broker, running, [load])
@@ -163,7 +163,7 @@ async def throughput(for_s: float) -> Iterator[Figure]:
                 name="open-loop load that it was held at",
                 unit="msg/s",
                 values=(rate,),
-                note="0.8 × what a bare socket subscriber gets",
+                note="0.8 of what a bare socket subscriber gets",
             ),
             Figure(name="lost under it", unit="messages", values=(messages - run.stored,), bar=0.0),
             Figure(name="lag, most in the second half", unit="s", values=(max(late, default=0.0),)),

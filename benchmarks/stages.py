@@ -1,7 +1,7 @@
 """Where the time goes: one batch after the other through every room, in this process, each room on a stopwatch.
 
-The rooms are called in the order in which the gateway calls them, without sockets and threads; what remains between their
-sum and the CPU time of the whole process (:mod:`benchmarks.cpu`) is the event loop, the kernel's sockets and the threads.
+The rooms are called in the order in which the gateway calls them, without sockets and threads. What remains between
+their sum and the CPU time of the whole process (:mod:`benchmarks.running`) is the event loop, sockets and threads.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from contract.domains import DOMAINS
 from edgefleet.load import Load, messages
 from gateway import plans as planning
-from gateway.features import FeatureSet
 from gateway.alerts import Judge
+from gateway.app import ENTRIES_A_WRITE, LANES
+from gateway.features import FeatureSet
 from gateway.inference.litert import LiteRtScorer
 from gateway.inference.shelf import load_all
 from gateway.intake import Intake
@@ -36,6 +36,7 @@ from gateway.silence import Silence
 from gateway.stores.line_protocol import encode_point
 from gateway.stores.local import LocalStore
 from gateway.summaries import Summaries
+from gateway.tuning import tune
 from gateway.windows import Windows
 
 ROOMS: Final[tuple[tuple[str, type, tuple[str, ...]], ...]] = (
@@ -100,7 +101,8 @@ class Stopwatch:
 
 
 def stages(load: Load, *, batch_messages: int) -> Cell:
-    """Return µs of CPU a message by room, for a load in batches of this many messages."""
+    """Return µs of CPU a message by room, for a load in batches of this many messages; tunes this process."""
+    tune()
     watch = Stopwatch()
     settings = Settings()
     shelves = load_all(shelves_folder(settings))
@@ -117,11 +119,11 @@ def stages(load: Load, *, batch_messages: int) -> Cell:
             with watch.on("journal at FULL"):
                 batch = journal.append(time.time(), read.messages)
             outbox.append(batch.position, pipeline.process(batch))
-            for lanes in (("alerts",), ("features", "raw")):
-                entries = {lane: outbox.pending("local", lane, 64) for lane in lanes}
+            for lanes in LANES:
+                entries = {lane: outbox.pending("local", lane, ENTRIES_A_WRITE) for lane in lanes}
                 outputs = [entry.outputs for lane in lanes for entry in entries[lane]]
                 with watch.on("local store"):
-                    store._write(outputs)
+                    store._write(outputs)  # noqa: SLF001  # its thread left out
                 with watch.on("line protocol, where InfluxDB is set"):
                     for one in outputs:
                         for point in one.points:
@@ -133,13 +135,3 @@ def stages(load: Load, *, batch_messages: int) -> Cell:
         journal.close()
         outbox.close()
     return {name: ns / 1000 / load.messages for name, ns in watch.ns.items()}
-
-
-if __name__ == "__main__":
-    import sys
-
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
-    for name, spent in sorted(
-        stages(Load(port=0, devices=1000, messages=600_000), batch_messages=size).items(), key=lambda x: -x[1]
-    ):
-        print(f"{spent:7.2f} {name}")

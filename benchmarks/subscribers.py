@@ -2,8 +2,8 @@
 
     python -m benchmarks.subscribers paho|socket PORT COUNT
 
-``paho`` is paho-mqtt's callback loop as its documentation shows it. ``socket`` is the least that a subscriber can do: it
-reads, counts the PUBLISH packets and acknowledges each read; what it gets is what the broker delivers.
+``paho`` is paho-mqtt's callback loop as its documentation shows it. ``socket`` is the least that a subscriber can do:
+it reads, counts the PUBLISH packets and acknowledges each read; what it gets is what the broker delivers.
 """
 
 from __future__ import annotations
@@ -61,9 +61,12 @@ def with_paho(port: int, meter: Meter) -> None:
         if meter.take(1):
             client.disconnect()
 
+    def on_connect(client: paho.Client, *_: object) -> None:
+        client.subscribe(topics.ALL_TELEMETRY, 1)
+
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="bare-paho")
     client.on_message = on_message
-    client.on_connect = lambda *_: client.subscribe(topics.ALL_TELEMETRY, 1)
+    client.on_connect = on_connect
     client.on_subscribe = lambda *_: print("ready", flush=True)
     client.connect("127.0.0.1", port)
     client.loop_forever()

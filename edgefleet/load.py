@@ -207,7 +207,7 @@ def _tails(load: Load, *, odd: bool) -> list[bytes]:
     """Return the values as JSON, all of one length: noise of a few per cent around each channel's mean."""
     draw = random.Random(1)  # noqa: S311  # a load, not a secret
     shift = 1.6 if odd else 1.0
-    rows = []
+    rows: list[bytes] = []
     while len(rows) < TAILS:
         values = [
             f'"{name}":{mean * shift * draw.gauss(1.0, 0.02):.{decimals}f}'
