@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +41,9 @@ def inference() -> Iterator[Figure]:
         _cost_us(work) / WINDOWS for work in (lambda: scorer.score(features), lambda: model.run(inputs))
     )
     same = np.array_equal(scorer.score(features), np.concatenate([scorer.score(features[i : i + 1]) for i in rows]))
-    costs = f"a window alone {one:.1f} µs, in 256 {many:.2f} µs; of that the interpreter {kernel_one:.1f} and {kernel_many:.2f}"
+    costs = (
+        f"alone {one:.1f} µs a window, in 256 {many:.2f}; the interpreter {kernel_one:.1f} and {kernel_many:.2f} of it"
+    )
     note = f"{costs}; results {'identical' if same else 'DIFFERENT'}"
     name = "inference, gain of a batch of 256"
     yield Figure(name=name, unit="times", values=(one / many,), bar=50.0, side="at least", note=note)
