@@ -72,8 +72,10 @@ class Gateway:
         """
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        while (found := await asyncio.to_thread(self._stored)) < samples and loop.time() < end_s:
+        found = await asyncio.to_thread(self._stored)
+        while found < samples and loop.time() < end_s:
             await asyncio.sleep(0.25)  # another process: nothing to await
+            found = await asyncio.to_thread(self._stored)
         return found
 
     def _stored(self) -> int:
