@@ -56,11 +56,11 @@ inside() {
         PIP_CERT=/root/authorities.pem SSL_CERT_FILE=/root/authorities.pem PIP_ROOT_USER_ACTION=ignore PIP_NO_CACHE_DIR=1 "$@"
 }
 
-# What is there, but for what packages' tools keep for themselves.
+# What is there, but for what packages' tools keep for themselves (netbase leaves the /etc/hosts that it made).
 inventory() {
     (cd "$ROOT" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./run -o -path ./root -o -path ./var/cache \
         -o -path ./var/log -o -path ./var/lib/apt -o -path ./var/lib/dpkg -o -path ./var/lib/edgefleet -o -path ./etc/ssl \
-        -o -path ./var/lib/systemd -o -path ./var/lib/ucf -o -path ./etc/ld.so.cache \) -prune -o ! -name '*-' ! -name __pycache__ -print | sort)
+        -o -path ./var/lib/systemd -o -path ./var/lib/ucf -o -path ./etc/ld.so.cache -o -path ./etc/hosts \) -prune -o ! -name '*-' ! -name __pycache__ -print | sort)
 }
 
 broker_and_gateway() { # broker_and_gateway SCRIPT COUNT: both run while the script does and COUNT samples are stored

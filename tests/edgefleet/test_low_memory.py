@@ -94,6 +94,11 @@ def chunks(items: list[tuple[DeviceId, Iterator[bytes]]]) -> Iterator[list[tuple
         yield items[start : start + 100]
 
 
+def stored(state: Path) -> int:
+    """Return how many samples the local store accounts for."""
+    return sum(line.stored for line in LocalReader(state / "store.db").ledger())
+
+
 def peak_bytes(process_id: int) -> int:
     """Return the most memory that a process had resident."""
     status = Path(f"/proc/{process_id}/status").read_text()
@@ -123,9 +128,7 @@ async def test_thousand_devices_within_the_units_limit(
         await listening(mosquitto.host, mosquitto.port, "edge-1")
         await publish(mosquitto)
         async with asyncio.timeout(LONGEST_S):
-            while (
-                sum(line.stored for line in LocalReader(state / "store.db").ledger()) < DEVICES * BURSTS * SAMPLES
-            ):  # another process
+            while stored(state) < DEVICES * BURSTS * SAMPLES:
                 assert process.returncode is None, (tmp_path / "log").read_text()
                 await asyncio.sleep(0.5)
         peak = peak_bytes(process.pid)
