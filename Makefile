@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 # set by `make demo ARGS="…"`, `make test ARGS="…"`
 
-.PHONY: help demo test check faults bench stack stack-test stack-down credentials tls pictures train clean
+.PHONY: help demo test check faults bench stack stack-test stack-down credentials tls pictures pi install-test arm64 train clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,7 +27,7 @@ check: $(VENV)/.dev ## ruff and mypy, strict
 
 faults: $(VENV)/.dev ## kill -9 and every crash point, the long set; prints the table of docs/reliability.md
 	@deploy/test-servers.sh
-	@EDGEFLEET_CRASH_STEP=1 $(PYTHON) -m pytest -q tests/faults/test_crash_points.py
+	@EDGEFLEET_CRASH_STEP=1 EDGEFLEET_FAULTS_LONG=1 $(PYTHON) -m pytest -q tests/faults
 	@$(PYTHON) -m tests.faults $(ARGS)
 	@! $(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m tests.faults.fuzz
 
@@ -53,6 +53,14 @@ tls: ## a private authority and certificates for the broker and its clients
 pictures: $(VENV)/.dev ## pictures of every page of the console, from a seeded demo run
 	@deploy/test-servers.sh
 	@$(PYTHON) -m tests.console.pictures docs/pictures $(ARGS)
+
+pi: install-test arm64 ## what a Raspberry Pi needs and CI cannot run: as root on Debian, half an hour
+
+install-test: ## install, upgrade and uninstall in clean Debian roots
+	@deploy/raspberry-install-test.sh
+
+arm64: | $(UV) ## the gateway's tests and one walk to an alert on arm64, emulated
+	@deploy/raspberry-arm64.sh
 
 train: $(VENV)/.train ## rebuild the four shelves from nothing
 	@$(PYTHON) -m edgefleet models train --all $(ARGS)

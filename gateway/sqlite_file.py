@@ -199,15 +199,22 @@ def _salvage(path: Path, schema: str, tables: Mapping[str, Whole | None], tidy: 
         with transaction(target):
             for table, is_whole in tables.items():
                 for row in _readable(source, table):
-                    good = is_whole is None or is_whole(row)
+                    good = (is_whole is None or is_whole(row)) and _inserted(target, table, row)
                     (kept if good else spoiled)[table] += 1
-                    if good:
-                        target.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
         target.executescript(tidy)
     finally:
         source.close()
         target.close()
     return Salvage(path=path, set_aside=_swap(path), reason=reason, kept=kept, spoiled=spoiled)
+
+
+def _inserted(target: sqlite3.Connection, table: str, row: Row) -> bool:
+    """Insert a row; tell whether it keeps to the table's rules, which damage knows nothing of."""
+    try:
+        target.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
+    except sqlite3.IntegrityError:
+        return False
+    return True
 
 
 def _readable(source: sqlite3.Connection, table: str) -> Iterator[Row]:

@@ -44,7 +44,7 @@ async def killed_on_mosquitto_3(folder: Path, share: float) -> list[Row]:
 
 async def killed_on_amqtt(folder: Path, share: float) -> list[Row]:
     """Kill on the embedded broker, MQTT 3.1.1."""
-    stream, kills = Stream(seed=13, devices=10, messages=int(10_000 * share)), max(2, int(10 * share))
+    stream, kills = Stream(seed=13, devices=10, messages=int(4000 * share)), max(2, int(10 * share))
     found: dict[str, Outcome] = {}
     for name, times in (("whole", 0), ("killed", kills)):
         async with amqtt() as port:

@@ -99,8 +99,8 @@ async def lives(
             if between is not None:
                 await between(number)
             gateway = await Gateway.start(file)
-        await _published(port, _finished(messages), told)
-        await until(lambda: _arrived(folder / "state"), BOUND_S + stream.messages / 2000)
+        await _published(port, finished(messages), told)
+        await until(lambda: arrived(folder / "state"), BOUND_S + stream.messages / 100)
         if final == "stop":
             assert await gateway.stop() == 0, "\n".join(gateway.log[-20:])
         told.log += gateway.log
@@ -132,10 +132,12 @@ async def _moment(gateway: Gateway, draw: random.Random, told: Lives) -> None:
     await asyncio.sleep(draw.uniform(0.0, WORKING_S))  # likewise
 
 
-def _finished(messages: Iterable[Message]) -> Iterator[Message]:
+def finished(messages: Iterable[Message]) -> Iterator[Message]:
+    """Yield messages, and the last one after them."""
     yield from messages
     yield topics.telemetry(LAST), codec.encode_sample(Sample(ts=START_S, seq=0, values=USUAL))
 
 
-def _arrived(state: Path) -> bool:
+def arrived(state: Path) -> bool:
+    """Tell whether everything up to the last message has passed."""
     return (state / "store.db").exists() and bool(LocalReader(state / "store.db").ledger(LAST))

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.stores.reader import LocalReader
 from tests.brokers import Mosquitto
+from tests.faults.crashes import LAST, arrived, finished
 from tests.faults.gateways import ROOT, Publisher, running, settings_file, until
 from tests.faults.outcomes import ledger_sums
 from tests.faults.streams import Stream
@@ -37,7 +38,7 @@ async def test_audit_accounts_for_every_sample(tmp_path: Path, mosquitto: Mosqui
     async with running(file) as gateway:
         await gateway.says("broker connected")
         async with Publisher.connected(mosquitto.port) as publisher:
-            messages = iter(stream)
+            messages = finished(stream)
             await publisher.publish(islice(messages, 4 * HOLE.start))
             list(islice(messages, 4 * len(HOLE)))  # never published
             sent = 4 * HOLE.stop
@@ -45,10 +46,12 @@ async def test_audit_accounts_for_every_sample(tmp_path: Path, mosquitto: Mosqui
                 await publisher.publish(part)
                 sent += len(part)
                 await until(lambda: ledger_sums(tmp_path / "state").get("published", 0) >= 0.97 * sent)  # noqa: B023
+        await until(lambda: arrived(tmp_path / "state"))
         await gateway.says("outbox over its limit")
         await until(lambda: LocalReader(tmp_path / "state" / "store.db").reductions())
         assert await gateway.stop() == 0
     rows = await audit(tmp_path / "state")
+    del rows[LAST.device]
     assert set(rows) == {f"pump-{n}" for n in range(4)}
     for row in rows.values():
         assert any(first <= HOLE.start and HOLE[-1] <= last for first, last in row["gaps"])

@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.timeout(300)]
 @needs_influxd
 async def test_killed_gateway_leaves_what_an_uninterrupted_one_leaves(tmp_path: Path, mosquitto: Mosquitto) -> None:
     """In the local store, and in an InfluxDB."""
-    stream = Stream(seed=4, devices=20, messages=16_000)
+    stream = Stream(seed=4, devices=20, messages=12_000)
     local, remote = {}, {}
-    for name, kills in (("whole", 0), ("killed", 5)):
+    for name, kills in (("whole", 0), ("killed", 4)):
         async with RealInflux(tmp_path / f"influx-{name}") as influx:
             told = await lives(
                 tmp_path / name,
@@ -37,9 +37,9 @@ async def test_killed_gateway_leaves_what_an_uninterrupted_one_leaves(tmp_path: 
             assert told.kills == kills
             local[name] = local_outcome(tmp_path / name / "state")
             remote[name] = await influx_outcome(influx, ("industrial", ALERTS))
-    assert stored(local["whole"]) > 15_000
+    assert stored(local["whole"]) > 11_000
     assert len(local["whole"].rows["alerts"]) > 50
-    assert len(remote["whole"].rows["industrial"]) > 1000
+    assert len(remote["whole"].rows["industrial"]) > 500
     for outcome in (local, remote):
         difference = compare(outcome["killed"], outcome["whole"])
         assert not difference, str(difference)

@@ -18,7 +18,7 @@ from tests.faults.streams import Stream
 from tests.influx import PlayedInflux
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.mosquitto]
-MESSAGES = 1500
+MESSAGES = 600
 DEVICES = 5
 FLAT_BYTES = 40_000_000
 """Growth of memory that is allowed while a backlog of some megabytes builds up on disk."""
@@ -111,8 +111,8 @@ async def test_alerts_come_before_the_backlog_and_poison_blocks_nothing(tmp_path
         ) as gateway:
             await gateway.says("broker connected")
             async with Publisher.connected(mosquitto.port) as publisher:
-                await publisher.publish(Stream(seed=7, devices=DEVICES, messages=4000))
-            await until(lambda: ledger_sums(state).get("published", 0) >= 3900)
+                await publisher.publish(Stream(seed=7, devices=DEVICES, messages=3000))
+            await until(lambda: ledger_sums(state).get("published", 0) >= 2900)
             influx.answer = None
             healthy = [
                 point
