@@ -390,7 +390,7 @@ def bench(
     ] = "5s",  # type: ignore[assignment]  # goes through the parser
     as_json: Json = False,
 ) -> None:
-    """Tell how many devices this machine sustains, everything on: commits, features, models, local store.
+    """Tell how many devices this machine sustains: commits, features, local store; new devices are not scored yet.
 
     Example: `edgefleet bench --step 5s`
     """
