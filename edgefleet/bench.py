@@ -2,7 +2,8 @@
 
 A broker, a gateway with journal at FULL and the models that come along, and a load over one connection, each a process
 of its own. The load is raised until the gateway, the broker or the load itself cannot keep up; what is said is 70 % of
-the highest that was kept up with. Models are loaded, but the devices are new and still calibrating: no window is scored.
+the highest that was kept up with. Models are loaded, but the devices are new and still calibrating: no window of theirs
+is scored.
 """
 
 from __future__ import annotations
