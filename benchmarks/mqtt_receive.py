@@ -89,10 +89,13 @@ def receive_paho(port: int, count: int, version: Version, ready: Pipe) -> None:
             ready.send((cpu_s() - start_s, time.perf_counter() - began_s, 1.0))
             client.disconnect()
 
+    def subscribe(client: paho.Client, *_: object) -> None:
+        client.subscribe(FILTER, 1)
+
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="paho", protocol=MQTTProtocolVersion(version))
     client.on_message = on_message
     client.on_subscribe = lambda *_: ready.send("ready")
-    client.on_connect = lambda *_: client.subscribe(FILTER, 1)
+    client.on_connect = subscribe
     client.connect("127.0.0.1", port)
     client.loop_forever()
 

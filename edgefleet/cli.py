@@ -382,6 +382,32 @@ def audit(*, state: State = STATE_DIR, as_json: Json = False) -> None:
         _console().print(audit_table(rows))
 
 
+@app.command()
+def bench(
+    *,
+    step_s: Annotated[
+        float, typer.Option("--step", parser=_checked(parse_duration), metavar="TIME", help="Time for each rate.")
+    ] = "5s",  # type: ignore[assignment]  # goes through the parser
+    as_json: Json = False,
+) -> None:
+    """Tell how many devices this machine sustains: commits, features, local store; new devices are not scored yet.
+
+    Example: `edgefleet bench --step 5s`
+    """
+    import asyncio
+
+    from edgefleet.bench import bench as run
+
+    with _errors():
+        result = asyncio.run(run(step_s, _progress()))
+    if as_json:
+        _print_json(result.as_dict())
+        return
+    _console().print(result.render())
+    for sentence in result.sentences():
+        typer.echo(sentence)
+
+
 @app.command(context_settings=PASS_ON)
 def models(context: typer.Context) -> None:
     """Look after the shelves: list, check, verify, train, evaluate, export-c.

@@ -30,6 +30,11 @@ class GatewayProcess:
         self._process = process
         self._log_file = log_file
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     async def ended(self) -> None:
         """Wait until the process ends by itself.
 

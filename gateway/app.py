@@ -33,6 +33,11 @@ log = structlog.get_logger(__name__)
 
 LANES: Final[tuple[tuple[Lane, ...], ...]] = (("alerts",), ("features", "raw"))
 """Lanes in order of delivery; those that stand together go in one write."""
+ALERTS: Final = LANES[:1]
+"""What never waits for company."""
+GATHERED_S: Final = 1.0
+"""Time between two writes of what is no alert, seconds: a write costs as much as hundreds of points, and a page of the
+local store's indices is touched once for all that it gets meanwhile."""
 ENTRIES_A_WRITE: Final = 256
 """Outbox entries of a lane that one write to a store takes; bounds the memory of a backlog."""
 MESSAGES_GATHERED: Final = 20_000
@@ -200,11 +205,14 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
     """Write a store's entries, alerts first, until the flow closes; while it is unavailable the entries wait."""
     backoff = Backoff()
     filled = flow.filled[store.name]
+    now_s = asyncio.get_running_loop().time
+    due_s = now_s()
     while True:
         filled.clear()
         closing = flow.closing.is_set()  # before looking: what was appended earlier is seen
+        due = closing or now_s() >= due_s
         try:
-            delivered = await deliver_once(parts, flow, store)
+            lanes, entries = await deliver_once(parts, flow, store, LANES if due else ALERTS)
         except (StoreUnavailableError, StorageFullError) as error:
             if closing:
                 return
@@ -216,16 +224,22 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
         backoff.reset()
         if flow.away.pop(store.name, None) is not None:
             log.info("store available again", store=store.name)
-        if not delivered:
+        if not entries:
             if closing:
                 return
-            await filled.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due else due_s - now_s()):
+                    await filled.wait()
+        elif lanes not in ALERTS and entries < ENTRIES_A_WRITE:
+            due_s = now_s() + GATHERED_S
 
 
-async def deliver_once(parts: Parts, flow: Flow, store: Store) -> bool:
-    """Write one load of the first lanes that have any; return whether there was one."""
+async def deliver_once(
+    parts: Parts, flow: Flow, store: Store, groups: Sequence[tuple[Lane, ...]]
+) -> tuple[tuple[Lane, ...], int]:
+    """Write one load of the first lanes that have any; return these, and how many entries there were, at most."""
     outbox = parts.outbox
-    for lanes in LANES:
+    for lanes in groups:
         entries = {
             lane: await flow.in_outbox(partial(outbox.pending, store.name, lane, ENTRIES_A_WRITE)) for lane in lanes
         }
@@ -238,8 +252,8 @@ async def deliver_once(parts: Parts, flow: Flow, store: Store) -> bool:
             for lane, of_lane in entries.items():
                 if of_lane:
                     await flow.in_outbox(partial(outbox.done, store.name, lane, of_lane[-1].id))
-            return True
-    return False
+            return lanes, max(map(len, entries.values()))
+    return (), 0
 
 
 async def shut_down(stop: Event, taking: Task[None], flow: Flow, delivering: Sequence[Task[None]]) -> None:

@@ -120,12 +120,11 @@ class Lane:
         good = (ts >= OLDEST_S) & ~((values < self._low) | (values > self._high)).any(axis=1)
         if received_s >= OLDEST_S:  # a gateway whose own clock is not set yet cannot tell what is the future
             good &= ts <= received_s + self._limits.max_future_s
-        passes = passes[message]
-        self._explain(rows, message, ~good & passes, received_s)
-        good &= passes
-        self._refused += zip(index[message[~good]].tolist(), seq[~good].tolist(), strict=True)
-        device = index[message]
-        if not good.all():
+        device, passes = index[message], passes[message]
+        if not (good & passes).all():
+            self._explain(rows, message, ~good & passes, received_s)
+            good &= passes
+            self._refused += zip(device[~good].tolist(), seq[~good].tolist(), strict=True)
             device, ts, seq, values = device[good], ts[good], seq[good], values[good]
         return Columns(self.domain, device, ts.copy(), seq, values.astype(np.float32)) if len(device) else None
 

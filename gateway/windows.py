@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 _CHUNK: Final = 16_384
 """Rows worked off together: bounds the memory of a large batch."""
+_MEMBERS: Final = 256
+"""Devices of one group at most: its arrays stay in the processor's cache, and in memory that is kept."""
 _SLOTS: Final = 2_000_000
 """Slots of one timeline; a batch that needs more (samples far apart) is halved."""
 
@@ -215,9 +217,13 @@ class Windows:
         accepted = ~batch.late
         for hops in np.unique(count[near]).tolist():
             chosen = near & (count == hops)
-            group, rows = np.flatnonzero(chosen), np.flatnonzero(accepted & chosen[batch.owner])
-            index = batch.opened[group][:, None] + np.arange(hops + self._open_hops)
-            found.append(_Group(group, index, rows, batch.hop[rows] - batch.opened[batch.owner[rows]]))
+            alike, of_alike = np.flatnonzero(chosen), np.flatnonzero(accepted & chosen[batch.owner])
+            for start in range(0, len(alike), _MEMBERS):
+                group = alike[start : start + _MEMBERS]
+                first, end = np.searchsorted(batch.owner[of_alike], (group[0], group[-1] + 1))
+                rows = of_alike[first:end]
+                index = batch.opened[group][:, None] + np.arange(hops + self._open_hops)
+                found.append(_Group(group, index, rows, batch.hop[rows] - batch.opened[batch.owner[rows]]))
         ends = np.append(batch.first[1:], len(batch.device))
         for s in np.flatnonzero(closing & ~near).tolist():
             rows = batch.first[s] + np.flatnonzero(accepted[batch.first[s] : ends[s]])

@@ -1,37 +1,36 @@
-"""One device's session with the broker, over aiomqtt.
+"""One device's session with the broker: connects, connects again, says how the device is.
 
-Everything that knows MQTT stands here, behind :class:`Session`, so that another client can take its place.
+The fleet knows :class:`Session` only. Ten thousand of these fit in one process, which is why they stand on
+:mod:`simulator.connection` and not on a client library: docs/decisions/0010-a-page-of-mqtt-for-devices.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
-
-import aiomqtt
 
 from contract import topics
 from contract.codec import encode_state
 from contract.messages import DeviceState
 from contract.topics import DeviceId
 from simulator.broker_url import BrokerUrl
+from simulator.connection import Connection, LostError
 from simulator.errors import RefusedError
+from simulator.wire import connect
 
 FIRST_RETRY_S: Final = 0.25
 LONGEST_RETRY_S: Final = 10.0
 GOODBYE_S: Final = 3.0
 """Longest wait for the broker when leaving."""
+CONNECT_S: Final = 10.0
+"""Longest wait for the broker when connecting."""
 KEEP_ALIVE_S: Final = 30
 
 log = logging.getLogger(__name__)
-_paho_log = logging.getLogger(f"{__name__}.paho")
-_paho_log.setLevel(logging.CRITICAL)  # every lost connection of every device would speak; ours speaks once for each
 
 
 class Session(Protocol):
@@ -69,7 +68,8 @@ class MqttSession:
         self._login = login
         self._tls = tls
         self._connecting = connecting
-        self._client: aiomqtt.Client | None = None
+        self._topic = topics.telemetry(device)
+        self._connection: Connection | None = None
         self.connections = 0
         """How often the session was established."""
 
@@ -78,9 +78,9 @@ class MqttSession:
         retry_s = FIRST_RETRY_S
         while True:
             try:
-                client = self._client or await self._connect()
-                await client.publish(topics.telemetry(self._device), payload, qos=1)
-            except aiomqtt.MqttError as error:
+                connection = self._connection or await self._connect()
+                await connection.publish(self._topic, payload)
+            except (LostError, OSError, TimeoutError) as error:
                 self._lost(error, retry_s)
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, LONGEST_RETRY_S)
@@ -89,61 +89,50 @@ class MqttSession:
 
     def drop(self) -> None:
         """Cut the connection, so that the broker publishes the will."""
-        client, self._client = self._client, None
-        if client is not None:
-            _cut(client)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.cut()
 
     async def close(self) -> None:
         """Say ``stopped`` and leave; a broker that does not answer within seconds is left anyway."""
-        client, self._client = self._client, None
-        if client is None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             return
         try:
             async with asyncio.timeout(GOODBYE_S):
-                await client.publish(topics.state(self._device), encode_state(DeviceState.STOPPED), qos=1, retain=True)
-                await client.__aexit__(None, None, None)
-        except (aiomqtt.MqttError, TimeoutError):
-            _cut(client)
+                await connection.publish(topics.state(self._device), encode_state(DeviceState.STOPPED), retain=True)
+        except (LostError, TimeoutError):
+            connection.cut()
+        else:
+            connection.leave()
 
-    async def _connect(self) -> aiomqtt.Client:
+    async def _connect(self) -> Connection:
         state = topics.state(self._device)
-        client = aiomqtt.Client(
-            self._broker.host,
-            self._broker.port,
+        greeting = connect(
+            str(self._device).replace("/", "."),
+            keep_alive_s=KEEP_ALIVE_S,
             username=self._login[0],
             password=self._login[1],
-            identifier=str(self._device).replace("/", "."),
-            will=aiomqtt.Will(state, encode_state(DeviceState.OFFLINE), qos=1, retain=True),
-            keepalive=KEEP_ALIVE_S,
-            logger=_paho_log,
-            tls_context=self._tls,
+            will=(state, encode_state(DeviceState.OFFLINE)),
         )
-        # a lost connection shows in the next publish; nobody else need look at this future
-        client._disconnected.add_done_callback(_look_at)  # noqa: SLF001
-        async with self._connecting:
-            await client.__aenter__()
-            await client.publish(state, encode_state(DeviceState.ONLINE), qos=1, retain=True)
-        self._client = client
+        connection = Connection(KEEP_ALIVE_S)
+        loop = asyncio.get_running_loop()
+        try:
+            async with self._connecting, asyncio.timeout(CONNECT_S):
+                await loop.create_connection(lambda: connection, self._broker.host, self._broker.port, ssl=self._tls)
+                await connection.greet(greeting)
+                await connection.publish(state, encode_state(DeviceState.ONLINE), retain=True)
+        except BaseException:
+            connection.cut()
+            raise
+        self._connection = connection
         self.connections += 1
-        return client
+        return connection
 
-    def _lost(self, error: aiomqtt.MqttError, retry_s: float) -> None:
-        if self._client is not None or retry_s == FIRST_RETRY_S:
+    def _lost(self, error: Exception, retry_s: float) -> None:
+        if self._connection is not None or retry_s == FIRST_RETRY_S:
             log.warning("%s: broker %s:%d: %s; trying again", self._device, self._broker.host, self._broker.port, error)
         self.drop()
-
-
-def _look_at(disconnected: asyncio.Future[None]) -> None:
-    if not disconnected.cancelled():
-        disconnected.exception()
-
-
-def _cut(client: aiomqtt.Client) -> None:
-    # neither aiomqtt nor paho offers to leave without DISCONNECT, as a device without power does
-    connection = client._client.socket()  # noqa: SLF001
-    if isinstance(connection, socket.socket):
-        with contextlib.suppress(OSError):  # it is gone already
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 def mqtt_sessions(broker: BrokerUrl, *, connect_at_once: int = 32) -> SessionOf:

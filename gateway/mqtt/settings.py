@@ -71,7 +71,7 @@ class SessionSettings:
     maximum_packet_bytes: int = 256 * 1024
     """Longest packet taken, bytes, 128 … 268435455. MQTT 5 brokers are told and drop longer ones; what a 3.1.1 broker
     sends in spite of it is passed over, counted, and acknowledged so that it does not come again."""
-    read_every_s: float = 0.01
+    read_every_s: float = 0.04
     """Shortest time between two reads of the socket, seconds, 0 or more: what comes meanwhile is read, parsed and made
     durable together. A broker writes a few messages at a time, and a read costs as much as ten of them."""
     batch_messages: int = 5000

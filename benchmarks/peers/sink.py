@@ -1,0 +1,85 @@
+"""Where every peer delivers: an HTTP server that counts lines of line protocol, and a subscriber that counts."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiomqtt
+
+from edgefleet.brokers import HOST, RunningBroker
+
+_ANSWER: Final = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+WARM: Final = "warm"
+"""Site of the devices that only find out whether a peer runs yet."""
+
+
+class Sink:
+    """Counts what arrives."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self.port = 0
+        self.warm = 0
+        self.windows = 0
+        """Lines, or samples where a peer derives nothing."""
+
+    def take_lines(self, body: bytes) -> None:
+        """Count lines of the industrial domain."""
+        for line in body.split(b"\n"):
+            if line.startswith((b"industrial,", b"windows,")):
+                self._count(WARM.encode() in line)
+
+    def take_telemetry(self, payload: bytes) -> None:
+        """Count the samples of a ThingsBoard gateway message."""
+        for device, samples in json.loads(payload).items():
+            for _ in samples:
+                self._count(WARM in device)
+
+    def _count(self, warm: bool) -> None:  # noqa: FBT001  # its only argument
+        if warm:
+            self.warm += 1
+        else:
+            self.windows += 1
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer requests of one connection."""
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                headers = {
+                    name.strip().lower(): value.strip()
+                    for name, _, value in (line.partition(":") for line in head.decode().split("\r\n")[1:])
+                }
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                self.take_lines(gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
+                writer.write(_ANSWER)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def sink(broker: RunningBroker) -> AsyncIterator[Sink]:
+    """Run a sink: HTTP on a port of its own, and whatever is published for ThingsBoard."""
+    found = Sink()
+    server = await asyncio.start_server(found.serve, HOST, 0)
+    found.port = server.sockets[0].getsockname()[1]
+    async with server, aiomqtt.Client(HOST, broker.port) as client:
+        await client.subscribe("v1/gateway/telemetry", qos=1)
+
+        async def listen() -> None:
+            async for message in client.messages:
+                if isinstance(message.payload, bytes):
+                    found.take_telemetry(message.payload)
+
+        listening = asyncio.create_task(listen())
+        try:
+            yield found
+        finally:
+            listening.cancel()

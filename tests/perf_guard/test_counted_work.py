@@ -1,0 +1,158 @@
+"""Counted guards: what a message may cost in calls, allocations and invocations, whatever the machine is doing.
+
+A clock on a shared machine says little; a count says the same everywhere. Bounds stand some 25 % above what is there
+today (docs/performance.md says what that is): a guard that fails means work was added to every message or window.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgefleet.load import Load, messages
+from gateway import plans as planning
+from gateway.inference.litert import BatchedModel
+from gateway.inference.shelf import load_all
+from gateway.mqtt.packets import Version
+from gateway.mqtt.parser import Parser
+from gateway.outbox.sqlite import SqliteOutbox
+from gateway.pipeline import Pipeline
+from gateway.ports import Batch, Message
+from gateway.settings import Settings, shelves_folder
+from gateway.stores.local import LocalStore
+
+DEVICES = 500
+BATCH = 2000
+START_S = 1_700_000_000.0
+SAMPLES = 80
+Batches = list[list[Message]]
+
+
+@pytest.fixture(scope="module")
+def batches() -> Batches:
+    stream = messages(Load(port=0, devices=DEVICES, messages=DEVICES * SAMPLES), START_S)
+    parser = Parser(version=Version.V311, maximum_packet_bytes=2**20)
+    chunks = iter(lambda: b"".join(itertools.islice(stream, BATCH)), b"")
+    return [parser.feed(chunk).messages for chunk in chunks]
+
+
+def pipeline() -> Pipeline:
+    settings = Settings()
+    return Pipeline(planning.plans(settings, load_all(shelves_folder(settings))), planning.limits(settings))
+
+
+def calls(work: Callable[[], Any]) -> Counter[str]:
+    """Return how often each function was called, Python's and C's."""
+    counted: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call":
+            counted[frame.f_code.co_qualname] += 1
+        elif event == "c_call":
+            counted[argument.__qualname__] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return counted
+
+
+def run(target: Pipeline, batches: Sequence[list[Message]], first: int = 1) -> Iterator[Any]:
+    for position, batch in enumerate(batches, first):
+        yield target.process(Batch(position, START_S + SAMPLES, batch))
+
+
+def test_a_parsed_message_costs_four_calls() -> None:
+    """The parser looks up the topic, notes message and packet id, and calls nothing of its own for one."""
+    stream = messages(Load(port=0, devices=DEVICES, messages=10_000), START_S)
+    parser = Parser(version=Version.V311, maximum_packet_bytes=2**20)
+    chunk = b"".join(stream)
+    parser.feed(chunk)
+    assert calls(lambda: parser.feed(chunk)).total() / 10_000 < 4
+
+
+def test_a_message_that_closes_nothing_costs_a_dozen_calls(batches: Batches) -> None:
+    """Decoding is per message; every check after it is per batch."""
+    target = pipeline()
+    list(run(target, batches[:1]))  # devices are known then
+    counted = calls(lambda: list(run(target, batches[1:2], 2)))
+    assert counted.total() / BATCH < 12
+    assert counted["TelemetryDecoder.read"] == BATCH
+
+
+def test_a_window_costs_a_bounded_number_of_calls(batches: Batches) -> None:
+    """Windows close together and are cut, featured, scored and packed together."""
+    target = pipeline()
+    list(run(target, batches[:-4]))
+    before = target.statistics()
+    counted = calls(lambda: list(run(target, batches[-4:], len(batches) - 3)))
+    windows = target.statistics().windows - before.windows
+    assert windows >= DEVICES
+    assert counted.total() / windows < 220  # sixteen messages of each window are in it
+
+
+def test_models_are_invoked_once_for_all_windows_that_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of 256 devices, of which the last holds what is left."""
+    scored: list[int] = []
+    invoke = BatchedModel._invoke
+
+    def counted(model: BatchedModel, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+        scored.append(len(inputs))
+        return invoke(model, inputs)
+
+    monkeypatch.setattr(BatchedModel, "_invoke", counted)
+    long = messages(Load(port=0, devices=DEVICES, messages=DEVICES * 420, period_s=1.0), START_S)
+    parser = Parser(version=Version.V311, maximum_packet_bytes=2**20)
+    target = pipeline()
+    scored.clear()  # loading proves the models
+    every = iter(lambda: b"".join(itertools.islice(long, DEVICES * 60)), b"")
+    for position, chunk in enumerate(every, 1):
+        target.process(Batch(position, START_S + 420, parser.feed(chunk).messages))
+    assert sum(scored) >= DEVICES
+    assert sum(scored) / len(scored) >= 150
+
+
+def test_what_a_batch_leaves_behind_is_bounded(batches: Batches) -> None:
+    """State is a device's, not a message's: with all devices known, batches leave next to nothing in memory."""
+    target = pipeline()
+    tracemalloc.start()
+    try:
+        for _ in run(target, batches[:12]):
+            pass
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in run(target, batches[12:], 13):
+            pass
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (after - before) / sum(map(len, batches[12:])) < 25  # bytes a message
+
+
+def test_a_stored_window_costs_few_statements(batches: Batches, tmp_path: Path) -> None:
+    """Rows go to SQLite by the dozen: each statement lets go of the interpreter's lock and takes it again."""
+    outbox, store = SqliteOutbox(tmp_path / "outbox.db"), LocalStore(tmp_path / "store.db")
+    target = pipeline()
+    statements: list[str] = []
+    windows = 0
+    for position, outputs in enumerate(run(target, batches), 1):
+        outbox.append(position, outputs)
+        store._write([outputs])
+        if position == 12:  # series and devices are known
+            store._connection.set_trace_callback(statements.append)
+            windows = target.statistics().windows
+    outbox.close()
+    store._connection.close()
+    assert len(statements) / (target.statistics().windows - windows) < 0.5
