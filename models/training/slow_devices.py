@@ -17,7 +17,7 @@ from contract.domains import AGRICULTURE, RETAIL, Domain
 from contract.topics import DeviceId
 from contract.truth import Truth
 from gateway.frames import WindowSpec
-from models.training.dataset import Labels, future_labels
+from models.training.dataset import Labels, fault_labels, future_labels
 from models.training.simulate import Fleet, Recording
 
 HOUR_S: Final = 3600.0
@@ -30,6 +30,9 @@ TILL: Final = replace(
 THERMOMETER: Final = replace(
     AGRICULTURE, channels=tuple(replace(channel, flat_line_s=None) for channel in AGRICULTURE.channels)
 )
+
+SHARE: Final = np.float32(0.3)
+"""Weight of a row in training: there are many of them, and the fleets of the world come first."""
 
 _SHOPPERS: Final = (
     *(0.2, 0.1, 0.1, 0.05, 0.1, 0.2, 0.6, 1.2, 1.9, 2.2, 2.1, 1.6),
@@ -144,7 +147,13 @@ def running_out(
     step = np.round((end_s - recording.start_s) / HOUR_S).astype(np.int64) - 1
     out = recording.physical[device, np.clip(step, 0, recording.physical.shape[1] - 1), 0] < 0.5
     awake = (end_s % DAY_S >= 6.0 * HOUR_S) & (end_s % DAY_S <= 20.0 * HOUR_S)
-    return labels, np.where(out | ~awake, np.float32(0.02), np.float32(1.0)) * weights
+    return labels, np.where(out | ~awake, np.float32(0.0), SHARE) * weights
+
+
+def feverish(recording: Recording, spec: WindowSpec, device: NDArray[np.int64], end_s: NDArray[np.float64]) -> Labels:
+    """Label windows of thermometers that hold a reading taken in a fever."""
+    labels, weights = fault_labels(0.0, {})(recording, spec, device, end_s)
+    return labels, SHARE * weights
 
 
 def _recording(
