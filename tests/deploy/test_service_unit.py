@@ -1,0 +1,116 @@
+"""The systemd unit and the installer, as far as they can be held to without systemd and without root."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "deploy" / "edgefleet.service"
+SCRIPTS = sorted(ROOT.glob("deploy/*.sh"))
+ANALYZE = shutil.which("systemd-analyze")
+BASH = shutil.which("bash")
+DENY_WRITE_EXECUTE = """
+import ctypes, sys
+if ctypes.CDLL(None, use_errno=True).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, since Linux 6.3
+    sys.exit(77)
+import mmap
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)
+except PermissionError:
+    pass
+else:
+    sys.exit(78)
+import uvloop
+from pathlib import Path
+from gateway.inference.shelf import load_all
+print(len(load_all(Path(sys.argv[1]))))
+"""
+
+
+def unit() -> configparser.ConfigParser:
+    """Return the unit, the last of repeated keys."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
+    parser.read_string(UNIT.read_text())
+    return parser
+
+
+def test_service_says_when_it_is_ready_and_alive_and_waits_for_network_and_time() -> None:
+    service, general = unit()["Service"], unit()["Unit"]
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) > 0
+    assert {"network-online.target", "time-sync.target"} <= set(general["After"].split())
+    assert service["MemoryMax"] == "256M"
+    assert service["RestartPreventExitStatus"] == "2", "refused settings do not mend themselves"
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="needs the systemd-analyze command")
+def test_service_is_confined() -> None:
+    """``systemd-analyze security`` gives 0 (best) … 10; systems without ``--offline`` say nothing of a file."""
+    assert ANALYZE is not None
+    done = subprocess.run(
+        [ANALYZE, "security", "--offline=yes", "--no-pager", str(UNIT)], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"exposure level for \S+ ([\d.]+)", done.stdout)
+    if found is None:
+        pytest.skip(f"this systemd-analyze cannot judge a file: {done.stderr.strip()[:80]}")
+    assert float(found[1]) <= 2.5
+
+
+def test_models_run_where_memory_is_never_writable_and_executable() -> None:
+    """What ``MemoryDenyWriteExecute=yes`` forbids, forbidden here by the kernel: neither LiteRT nor uvloop needs it."""
+    done = subprocess.run(
+        [sys.executable, "-c", DENY_WRITE_EXECUTE, str(ROOT / "models")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
+    )
+    if done.returncode == 77:
+        pytest.skip("this kernel cannot forbid it (needs Linux 6.3)")
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 4
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_script_is_sound_shell(script: Path) -> None:
+    assert BASH is not None
+    done = subprocess.run([BASH, "-n", str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+def test_installer_tells_all_faults_at_once_and_changes_nothing() -> None:
+    assert BASH is not None
+    wrong = ("--gateway", "No Name", "--wheel", "/nowhere", "--influx", "http://x", "--broker-user", "me")
+    done = subprocess.run(
+        [BASH, str(ROOT / "deploy" / "install.sh"), *wrong], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    for fault in ("--gateway", "/nowhere", "--influx-token-file", "--broker-password-file", "goes with --broker"):
+        assert fault in done.stderr
+
+
+def test_wheel_carries_shelves_dashboards_and_what_the_installer_takes_from_it() -> None:
+    """Each thing that the installer takes from ``share/edgefleet`` is put there by the wheel."""
+    import tomllib  # noqa: PLC0415  # here alone
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    shared = project["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert {f"share/edgefleet/models/{name}" for name in ("agriculture", "industrial", "retail", "traffic")} <= set(
+        shared.values()
+    )
+    assert "share/edgefleet/grafana/dashboards" in shared.values()
+    assert all((ROOT / source).exists() for source in shared)
+    taken = set(re.findall(r"share/edgefleet/([a-z.]+)", (ROOT / "deploy" / "install.sh").read_text()))
+    assert {f"share/edgefleet/{name}" for name in taken} <= set(shared.values())
