@@ -282,6 +282,6 @@ settings
 local_broker
 accepted
 take_over
-say "edgefleet $("$COMMAND" --version 2>/dev/null || true) is installed; settings: $ETC/gateway.yaml"
+say "release $(basename "$NEW") is installed; settings: $ETC/gateway.yaml"
 [ -n "$broker" ] || say "sensors log in to the broker as 'sensors', password in $ETC/sensors.password; people as 'viewer'"
 running_systemd || say "systemd does not run here: start it with runuser -u edgefleet -- $COMMAND gateway -c $ETC/gateway.yaml"
