@@ -324,6 +324,7 @@ async def test_an_old_connections_messages_are_not_acknowledged_on_a_new_one() -
         await peer.accept()
         peer.send("32 08 0003 742f61 0007 00")
         acknowledged.append(await peer.expect(0x40))
+        await peer.until_closed()  # to hang up would bring a third connection, which nobody acknowledges
 
     async with scripted(send_one) as port, Session(settings(port)) as session, asyncio.timeout(WAIT_S):
         old = await session.receive()
