@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from amqtt.broker import Broker
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.mqtt.protocol.handler import ProtocolHandler
 from amqtt.session import OutgoingApplicationMessage
 
@@ -15,12 +16,14 @@ from edgefleet.brokers import HOST
 
 
 def mend_delivery() -> None:
-    """Let amqtt wait for the acknowledgement of what it delivers, from before it sends, and as long as it takes.
+    """Let amqtt wait for the acknowledgement of what it delivers, and deliver what it has acknowledged.
 
     amqtt 0.12 begins to wait only when its own write has returned. An acknowledgement that comes sooner, as under
     load, is taken for an unknown one; five seconds later the message is given up, and with it all that follow.
+    When a client leaves, amqtt forgets the messages of it that it has acknowledged and not yet looked at.
     """
     take: Any = ProtocolHandler._handle_qos1_message_flow  # noqa: SLF001  # there is no other way in
+    left = BrokerProtocolHandler.wait_disconnect
 
     async def flow(self: Any, message: Any) -> None:
         if isinstance(message, OutgoingApplicationMessage):
@@ -28,7 +31,20 @@ def mend_delivery() -> None:
         else:
             await take(self, message)
 
+    async def wait_disconnect(self: Any) -> Any:
+        packet = await left(self)
+        await _looked_at(self.session.delivered_message_queue)
+        return packet
+
     ProtocolHandler._handle_qos1_message_flow = flow  # noqa: SLF001  # likewise
+    BrokerProtocolHandler.wait_disconnect = wait_disconnect
+
+
+async def _looked_at(received: Any) -> None:
+    """Return when a client's queue is empty and its reader waits for more: then all before has been passed on."""
+    # a queue whose items nobody calls done says it in no other way, and to nobody who waits
+    while not (received.empty() and received._getters):  # noqa: ASYNC110, SLF001
+        await asyncio.sleep(0)
 
 
 async def _deliver(handler: Any, message: Any) -> None:

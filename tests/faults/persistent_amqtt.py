@@ -8,9 +8,12 @@ from typing import Any
 
 from amqtt.broker import Broker
 
+from edgefleet.embedded_amqtt import mend_delivery
+
 
 async def serve(port: int) -> None:
-    """Run until the process is ended."""
+    """Run until the process is ended, delivering as the demo's own amqtt does."""
+    mend_delivery()
     settings: dict[str, Any] = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": False}},
