@@ -157,6 +157,8 @@ class Bins(_Section):
     """Deciles, rising, each but once; a value at an edge belongs to the bin that ends there."""
     shares: Annotated[tuple[Share, ...], Field(min_length=1)]
     """Share of the training windows in each bin, one more than edges."""
+    usual: Annotated[float, Field(ge=0.0)]
+    """Largest stability index of one training fleet against all of them: what a site, season or weather makes."""
 
     @model_validator(mode="after")
     def _match(self) -> Self:

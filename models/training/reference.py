@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.points import SCORE
+from contract.stability import stability_index
 from gateway.inference.litert import LiteRtScorer
 from gateway.inference.manifest import Bins, Manifest, Reference
 from models.training.dataset import Rows
@@ -19,26 +20,40 @@ DECILES: Final = np.linspace(0.1, 0.9, 9)
 def reference(manifest: Manifest, int8_model: bytes, fleets: Sequence[Rows]) -> Reference:
     """Return the reference of a model: the windows of its training fleets that the gateway would score and judge."""
     kept = [fleet.scored & ~fleet.broken for fleet in fleets]
-    features = np.concatenate([fleet.features[keep] for fleet, keep in zip(fleets, kept, strict=True)])
-    named = zip(manifest.feature_names, features.T, strict=True)
+    features = [fleet.features[keep] for fleet, keep in zip(fleets, kept, strict=True)]
+    scorer = LiteRtScorer(int8_model, manifest)
+    spread = {SCORE: bins([scorer.score(rows) for rows in features])}
+    for column, name in enumerate(manifest.feature_names):
+        spread[name] = bins([rows[:, column] for rows in features])
     return Reference(
-        windows=len(features),
+        windows=sum(map(len, features)),
         devices=sum(len(np.unique(fleet.device[keep])) for fleet, keep in zip(fleets, kept, strict=True)),
-        bins={SCORE: bins(LiteRtScorer(int8_model, manifest).score(features))}
-        | {name: bins(values) for name, values in named},
+        bins=spread,
     )
 
 
-def bins(values: NDArray[np.float32]) -> Bins:
-    """Return how values ``(n,)`` are spread, undefined ones (NaN) passed over.
+def bins(fleets: Sequence[NDArray[np.float32]]) -> Bins:
+    """Return how the values of fleets, each ``(n,)``, are spread together; undefined ones (NaN) are passed over.
 
-    Edges are the deciles that differ; where many values are equal, two bins are as little as there may be, or one.
+    Edges are the deciles that differ, so values that repeat make fewer bins.
     """
-    defined = np.sort(values[~np.isnan(values)])
-    if len(defined) == 0:
-        return Bins(edges=(), shares=(1.0,))
-    edges = np.unique(np.quantile(defined, DECILES, method="inverted_cdf"))
-    upto = np.searchsorted(defined, edges, side="right") / len(defined)
-    shares = np.diff(upto, prepend=0.0, append=1.0)
-    # the shortest text that is this float32 again
-    return Bins(edges=tuple(float(str(edge)) for edge in edges), shares=tuple(round(float(s), 6) for s in shares))
+    defined = [values for fleet in fleets if len(values := fleet[~np.isnan(fleet)])]
+    together = np.concatenate(defined) if defined else np.empty(0, np.float32)
+    if len(together) == 0:
+        return Bins(edges=(), shares=(1.0,), usual=0.0)
+    edges = np.unique(np.quantile(together, DECILES, method="inverted_cdf"))
+    shares = _shares(together, edges)
+    return Bins(
+        edges=tuple(float(str(edge)) for edge in edges),  # the shortest text that is this float32 again
+        shares=tuple(shares),
+        usual=_short(max(stability_index(shares, _shares(values, edges)) for values in defined)),
+    )
+
+
+def _shares(values: NDArray[np.float32], edges: NDArray[np.float32]) -> list[float]:
+    counts = np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+    return [_short(share) for share in (counts / len(values)).tolist()]
+
+
+def _short(value: float) -> float:
+    return round(value, 6)
