@@ -1,11 +1,10 @@
-"""The shelves as the console shows them: ``manifest.yaml`` and its golden vectors, read as data.
+"""The shelves as the console shows them: ``manifest.yaml``, read as data.
 
 The console does not import the gateway's loader: it shows what a shelf says, broken or not, and refuses nothing.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
-from contract.points import SCORE
+from console.drift import Bins
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -29,17 +27,10 @@ class Shelf:
     """As it stands in ``manifest.yaml``; empty where that cannot be read."""
     size_bytes: int
     """Size of the int8 model; 0 where it is missing."""
-    golden: Mapping[str, NDArray[np.float32]]
-    """Feature values of the golden windows, by name, and their ``score``: a sample of what the model was made from."""
-    golden_devices: int = 0
-    """Devices that these windows come from."""
+    reference: Mapping[str, Bins]
+    """How its inputs and its ``score`` were spread in training; empty where the shelf does not say."""
     fault: str = ""
     """Why the shelf cannot be shown."""
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the model's inputs, in order."""
-        return tuple(feature["name"] for feature in self.manifest.get("features", ()))
 
     @property
     def rule(self) -> str:
@@ -77,18 +68,26 @@ def _read(folder: Path) -> Shelf:
     model = folder / "model.tflite"
     size_bytes = model.stat().st_size if model.is_file() else 0
     try:
-        text = (folder / "manifest.yaml").read_text(encoding="utf-8")
-        manifest = yaml.load(text, Loader=_LOADER)  # noqa: S506  # a safe loader, see there
-        names = [feature["name"] for feature in manifest["features"]]
-        golden, devices = _golden(folder / "vectors.npz", names, manifest["output"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        return Shelf(domain=folder.name, manifest={}, size_bytes=size_bytes, golden={}, fault=str(error))
-    return Shelf(domain=folder.name, manifest=manifest, size_bytes=size_bytes, golden=golden, golden_devices=devices)
+        manifest = _manifest(folder / "manifest.yaml")
+        reference = _reference(manifest)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        return Shelf(domain=folder.name, manifest={}, size_bytes=size_bytes, reference={}, fault=str(error))
+    return Shelf(domain=folder.name, manifest=manifest, size_bytes=size_bytes, reference=reference)
 
 
-def _golden(file: Path, names: list[str], output: Mapping[str, float]) -> tuple[dict[str, NDArray[np.float32]], int]:
-    with np.load(file, allow_pickle=False) as vectors:
-        table: NDArray[np.float32] = vectors["features"]
-        scores = (vectors["outputs"].astype(np.float32) - output["zero_point"]) * output["scale"]
-        devices = len(np.unique(vectors["device"]))
-    return {name: table[:, column] for column, name in enumerate(names)} | {SCORE: scores}, devices
+def _manifest(file: Path) -> dict[str, Any]:
+    manifest = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # a safe loader, see there
+    if not isinstance(manifest, dict):
+        raise TypeError(f"{file} is not a table")
+    return manifest
+
+
+def _reference(manifest: Mapping[str, Any]) -> dict[str, Bins]:
+    stated = manifest.get("reference")
+    if stated is None:
+        return {}
+    _ = stated["windows"], stated["devices"]  # the page names them
+    return {
+        name: Bins(edges=np.array(one["edges"], np.float32), shares=one["shares"], usual=one["usual"])
+        for name, one in stated["bins"].items()
+    }

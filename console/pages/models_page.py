@@ -10,15 +10,18 @@ import numpy as np
 from nicegui import ui
 
 from console.components import Live
-from console.drift import WORDS, Drift, drift, worst
+from console.drift import MOVED, MOVING, WORDS, Drift, drift, overall
 from console.pages.frame import House, Visit
 from console.rendering import render
 from console.shelves import Shelf
 from console.watch import Snapshot
 from contract.points import SCORE, Point
+from gateway.stores.reader import LocalReader
 
 WINDOWS: Final = 2000
-"""Newest windows of all devices that stand for the present."""
+"""Windows of all devices that stand for the present, about."""
+RECENT_S: Final = 86400.0
+"""Time that counts as recent: a whole day, so that the hour is no drift."""
 EVERY_S: Final = 30.0
 SHOWN: Final = 10
 """Inputs shown at most; those that moved most come first."""
@@ -44,17 +47,21 @@ class ModelsPage:
     def _render(self) -> str:
         watch = self._visit.watch
         shelves = watch.shelves().values()
-        views = [view(shelf, watch.store.newest_points(shelf.domain, limit=WINDOWS)) for shelf in shelves]
-        return render("models.html", shelves=views)
+        return render("models.html", shelves=[view(shelf, recent(watch.store, shelf.domain)) for shelf in shelves])
+
+
+def recent(store: LocalReader, domain: str) -> list[Point]:
+    """Return windows of the domain's last day, spread over devices and hours; those that the model scored."""
+    newest = store.newest_points(domain, limit=1)
+    since_s = newest[0].time_ns / 1e9 - RECENT_S if newest else 0.0
+    return [point for point in store.some_points(domain, since_s, about=WINDOWS) if SCORE in point.fields]
 
 
 def view(shelf: Shelf, windows: Sequence[Point]) -> dict[str, Any]:
     """Return one shelf for the template."""
     drifts = drifts_of(shelf, windows)
-    order = sorted(drifts, key=lambda one: -(one.index if one.index == one.index else -1.0))  # NaN
-    shown = [one for one in order if one.verdict != "steady"][:SHOWN]
-    shown += [one for one in order if one.verdict == "steady"][: max(SHOWN - len(shown), 0)]
-    verdict = worst(drifts)
+    known = sorted((one for one in drifts if one.verdict != "unknown"), key=lambda one: -one.beyond)
+    verdict = overall(drifts)
     return {
         "domain": shelf.domain,
         "rule": shelf.rule,
@@ -65,25 +72,26 @@ def view(shelf: Shelf, windows: Sequence[Point]) -> dict[str, Any]:
         "verdict": verdict,
         "words": WORDS[verdict],
         "recent": len(windows),
-        "reference": len(shelf.golden.get(SCORE, ())),
-        "devices": (shelf.golden_devices, len({(window.tags["site"], window.tags["device"]) for window in windows})),
-        "drifts": shown,
-        "steady": sum(one.verdict == "steady" for one in drifts) - sum(one.verdict == "steady" for one in shown),
+        "devices": len(set(_devices(windows))),
+        "reference": bool(shelf.reference),
+        "moving": MOVING,
+        "moved": MOVED,
+        "drifts": known[:SHOWN],
+        "quiet": len(known[SHOWN:]),
     }
 
 
 def drifts_of(shelf: Shelf, windows: Sequence[Point]) -> list[Drift]:
-    """Compare the score and every input with the golden windows."""
-    devices = (shelf.golden_devices, len({(window.tags["site"], window.tags["device"]) for window in windows}))
+    """Compare the score and every input with training; nothing where the shelf does not say how that was."""
+    _, device = np.unique(_devices(windows), return_inverse=True)
     return [
-        drift(
-            name,
-            then,
-            np.array([value for window in windows if type(value := window.fields.get(name)) is float]),
-            devices=devices,
-        )
-        for name, then in sorted(shelf.golden.items(), key=lambda pair: pair[0] != SCORE)
+        drift(name, then, np.array([window.fields.get(name, np.nan) for window in windows], np.float32), device)
+        for name, then in shelf.reference.items()
     ]
+
+
+def _devices(windows: Sequence[Point]) -> list[str]:
+    return [f"{window.tags['site']}/{window.tags['device']}" for window in windows]
 
 
 def _metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:

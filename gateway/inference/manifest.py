@@ -150,6 +150,35 @@ class Training(_Section):
     """Windows in each part."""
 
 
+class Bins(_Section):
+    """How one quantity was spread over the training windows: bin ``i`` ends at ``edges[i]``, the last is open."""
+
+    edges: tuple[float, ...]
+    """Deciles, rising, each but once; a value at an edge belongs to the bin that ends there."""
+    shares: Annotated[tuple[Share, ...], Field(min_length=1)]
+    """Share of the training windows in each bin, one more than edges."""
+    usual: Annotated[float, Field(ge=0.0)]
+    """Largest stability index of one training fleet against all of them: what a site, season or weather makes."""
+
+    @model_validator(mode="after")
+    def _match(self) -> Self:
+        if len(self.shares) != len(self.edges) + 1:
+            raise ValueError(f"{len(self.edges)} edges part {len(self.edges) + 1} bins, not {len(self.shares)}")
+        if list(self.edges) != sorted(set(self.edges)):
+            raise ValueError("edges must rise")
+        return self
+
+
+class Reference(_Section):
+    """What the model's inputs and scores looked like in training, so that drift can be told from it."""
+
+    windows: int
+    devices: int
+    """Devices that these windows come from."""
+    bins: dict[str, Bins]
+    """By name of the feature; ``score`` for the model's own scores."""
+
+
 class Manifest(_Section):
     """One shelf."""
 
@@ -181,6 +210,8 @@ class Manifest(_Section):
     sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
     """Hash of each file of the shelf."""
     training: Training
+    reference: Reference | None = None
+    """Without it the console cannot tell drift."""
     metrics: tuple[Metric, ...] = ()
     naive: tuple[Naive, ...] = ()
 
@@ -218,6 +249,7 @@ def read(folder: Path) -> Manifest:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Write a shelf's manifest, keys in the order of this module."""
-    text = yaml.safe_dump(manifest.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    """Write a shelf's manifest, keys in the order of this module; a row of numbers stays on one line."""
+    stated = manifest.model_dump(mode="json", exclude={"reference"} if manifest.reference is None else None)
+    text = yaml.safe_dump(stated, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     (folder / MANIFEST).write_text(text, encoding="utf-8")

@@ -180,6 +180,21 @@ class LocalReader:
             found = [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
         return found[::-1]
 
+    def some_points(self, measurement: str, start_s: float, *, about: int) -> list[Point]:
+        """Return about so many of a measurement's points since a time, spread over devices and times as all are.
+
+        All of them, where there are fewer. The same ones each time, as long as the store does not change.
+        """
+        since = (measurement, nanoseconds(start_s))
+        every = """FROM series CROSS JOIN points ON series = number WHERE measurement = ? AND time_ns >= ?"""
+        with self._rows(f"SELECT count(*) {every}", since) as rows:
+            step = max(next(rows)[0] // about, 1)
+        # rows of one time stand together, in the order of devices: a hash of the row's number mixes them
+        query = f"""SELECT tags, fields, time_ns {every} AND ((points.rowid * 2654435761 >> 16) & 65535) % ? = 0
+            ORDER BY time_ns, series"""
+        with self._rows(query, (*since, step)) as rows:
+            return [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
+
     def open_alerts(self) -> list[Alert]:
         """Return the alerts that fire, oldest first: what a new :class:`AlertTopicStore` starts from."""
         return [stored.alert for stored in self.alerts(firing=True)]

@@ -26,6 +26,7 @@ from models.training.guard import Keys, check_disjoint
 from models.training.network import Fitted, Part, fit
 from models.training.quantised import Scaling, scaling
 from models.training.recipes import MOSTLY_HARMLESS, ORDINARY, Recipe
+from models.training.reference import reference
 from models.training.simulate import simulate
 
 Report = Callable[[str, float], None]
@@ -75,6 +76,7 @@ def train(domain: str, recipe: Recipe, shelves: Path, report: Report) -> Manifes
             "naive": results.naive,
             "training": _training(domain, recipe, data),
             "parity_quanta": golden.parity_quanta(fitted.int8_model, vectors),
+            "reference": reference(draft, fitted.int8_model, data.train),
         }
     )
     failed = [metric for metric in final.metrics if not metric.passed]
