@@ -372,14 +372,14 @@ def audit(*, state: State = STATE_DIR, as_json: Json = False) -> None:
 
     Example: `edgefleet audit --state /var/lib/edgefleet --json`
     """
-    from edgefleet.reading import audit_table, ledger_rows
+    from edgefleet.reading import audit_table, evicted, ledger_rows
 
     with _errors():
-        rows = ledger_rows(state)
+        rows, gone = ledger_rows(state), evicted(state)
     if as_json:
         _print_json(rows)
     else:
-        _console().print(audit_table(rows))
+        _console().print(audit_table(rows, gone))
 
 
 @app.command()

@@ -80,9 +80,20 @@ def alert_table(rows: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-def audit_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """Return the ledger as a table, with its sums."""
-    table = Table(show_footer=True)
+def evicted(state_dir: Path) -> int:
+    """Return how many quarantined messages had to go for the quarantine's limit.
+
+    :raises StateError: there is no store
+    """
+    return state.reader(state_dir).counts().quarantine_evicted
+
+
+def audit_table(rows: Sequence[dict[str, Any]], evicted: int = 0) -> Table:
+    """Return the ledger as a table, with its sums; ``evicted`` quarantined messages are no longer kept."""
+    caption = (
+        f"{evicted:,} quarantined messages are counted and no longer kept: the quarantine's limit" if evicted else None
+    )
+    table = Table(show_footer=True, caption=caption)
     table.add_column("device", footer=f"{len(rows)} devices", no_wrap=True)
     for name, heading in zip(COUNTS, HEADINGS, strict=True):
         table.add_column(heading, justify="right", no_wrap=True, footer=f"{sum(row[name] for row in rows):,}")

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from contract.messages import Alert
 from contract.truth import Truth, encode_truth
 from edgefleet.cli import app
-from gateway.ports import LedgerLine, Outputs
-from gateway.stores.local import LocalStore
+from gateway.ports import LedgerLine, Outputs, Quarantined
+from gateway.stores.local import LocalStore, QuarantineLimits
 
 COMMANDS = ("demo", "gateway", "simulate", "replay", "score", "alerts", "audit")
 
@@ -96,6 +96,14 @@ async def test_the_audit_shows_what_became_of_every_sample(state: Path) -> None:
     (row,) = json.loads(run("audit", "--state", str(state), "--json").output)
     assert (row["published"], row["stored"], row["duplicate"], row["lost"], row["gaps"]) == (100, 98, 3, 2, [[7, 8]])
     assert "7-8" in run("audit", "--state", str(state)).output
+
+
+async def test_the_audit_says_what_the_limit_of_the_quarantine_took(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store.db", quarantine=QuarantineLimits(rows=10))
+    refused = [Quarantined(1, place, 1_700_000_000.0, "t", "unreadable", b"{") for place in range(15)]
+    await store.write([Outputs(quarantined=refused)])
+    await store.close()
+    assert "6 quarantined messages" in run("audit", "--state", str(tmp_path)).output  # a tenth below the limit at once
 
 
 async def test_the_score_compares_alerts_with_the_truth(state: Path) -> None:

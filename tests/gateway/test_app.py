@@ -15,6 +15,7 @@ from gateway.app import Clock, Parts, recover, run
 from gateway.health import Reporter
 from gateway.ports import Outputs, Refused, StorageFullError, StoreUnavailableError
 from gateway.settings import QueueSettings, Settings
+from gateway.thrift import Thrift
 from tests.batches import START_S, minutes, pipeline
 from tests.fakes import LANES, FakeBroker, FakeJournal, FakeOutbox, FakeStore
 
@@ -32,6 +33,7 @@ class Rig:
     local: FakeStore = field(default_factory=FakeStore)
     stores: tuple[FakeStore, ...] = ()
     settings: Settings = field(default_factory=lambda: Settings(queues=QueueSettings(tick_s=0.1)))
+    thrift: Thrift = field(default_factory=Thrift)
 
     def parts(self) -> Parts:
         """Return what the wiring connects."""
@@ -47,6 +49,7 @@ class Rig:
             reporter=Reporter(through, clock.wall_s, clock.monotonic_s, lambda: 0.0),
             settings=self.settings,
             clock=clock,
+            thrift=self.thrift,
         )
 
     @asynccontextmanager
@@ -86,6 +89,34 @@ async def test_nothing_is_acknowledged_before_the_journal_has_it() -> None:
         rig.journal.error = None
         await until(lambda: delivery.acknowledged)
         assert rig.journal.disk.batches
+
+
+def lengthened(interval_s: float) -> Thrift:
+    """Return a thrift that has come to an interval."""
+    thrift = Thrift(max_bytes_per_day=1.0, loss_window_s=interval_s)
+    thrift.interval_s = interval_s
+    return thrift
+
+
+async def test_within_a_declared_loss_window_messages_are_acknowledged_first_and_committed_together() -> None:
+    rig = Rig(thrift=lengthened(3600.0))
+    messages = minutes(1)
+    async with rig.running():
+        deliveries = [rig.broker.deliver(*messages[:30]), rig.broker.deliver(*messages[30:])]
+        await until(lambda: all(delivery.acknowledged for delivery in deliveries))
+        assert not any(batch.messages for batch in rig.journal.disk.batches.values())
+    # leaving stops it in order: what was gathered is committed, and nothing of it is lost
+    assert [batch.messages for batch in rig.journal.disk.batches.values() if batch.messages] == [messages]
+    open_hop = 10
+    assert sum(block.count for block in rig.local.contents.readings) == len(messages) - open_hop
+
+
+async def test_gathering_ends_with_the_loss_window() -> None:
+    rig = Rig(thrift=lengthened(0.05))
+    messages = minutes(1)
+    async with rig.running():
+        rig.broker.deliver(*messages[:30])
+        await until(lambda: any(batch.messages for batch in rig.journal.disk.batches.values()))
 
 
 async def test_stop_processes_what_is_journaled_and_keeps_the_state() -> None:
