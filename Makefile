@@ -29,6 +29,7 @@ faults: $(VENV)/.dev ## kill -9 and every crash point, the long set; prints the 
 	@deploy/test-servers.sh
 	@EDGEFLEET_CRASH_STEP=1 EDGEFLEET_FAULTS_LONG=1 $(PYTHON) -m pytest -q tests/faults
 	@$(PYTHON) -m tests.faults $(ARGS)
+	@$(UV) pip install --quiet --python $(PYTHON) atheris || echo "no atheris for this machine: nothing is fuzzed"
 	@! $(PYTHON) -c "import atheris" 2>/dev/null || $(PYTHON) -m tests.faults.fuzz
 
 bench: $(VENV)/.dev ## CPU, memory and delay against the bars

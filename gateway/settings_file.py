@@ -22,6 +22,8 @@ from gateway.domains import DomainTableError, all_domains, own_domains
 from gateway.settings import Settings, TlsSettings
 from gateway.sources.checks import faults as source_faults
 
+DEEPEST: Final = 32
+"""Levels of a settings file, at most."""
 _VARIABLE: Final = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -64,12 +66,13 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
     """
     try:
         text = file.read_text()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         fault = Fault(
             line=None,
             path=str(file),
             value=None,
-            rule=f"cannot be read: {error.strerror}.",
+            rule=f"cannot be read: {words}.",
             remedy="Name a file that is there with -c.",
         )
         raise SettingsError(file, (fault,)) from error
@@ -82,21 +85,11 @@ def parse(text: str, file: Path, environment: Mapping[str, str]) -> Settings:
     :raises SettingsError: with every fault of the text
     """
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).splitlines()[0]
-        fault = Fault(
-            line=None if mark is None else mark.line + 1,
-            path="YAML",
-            value=None,
-            rule=f"is not readable: {problem}.",
-            remedy="Mend the indentation or quoting there.",
-        )
-        raise SettingsError(file, (fault,)) from error
-    lines = dict(_lines(node, ()))
+        data, lines = _read(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise SettingsError(file, (_unreadable(error),)) from error
     faults: list[Fault] = []
-    data = _substituted(yaml.safe_load(text) or {}, (), environment, lines, faults)
+    data = _substituted(data or {}, (), environment, lines, faults)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
@@ -106,6 +99,36 @@ def parse(text: str, file: Path, environment: Mapping[str, str]) -> Settings:
     if faults:
         raise _refusal(file, faults)
     return settings
+
+
+def _read(text: str) -> tuple[object, dict[KeyPath, int]]:
+    """Return what a document says, and the line of every key and item.
+
+    Refused are aliases, of which a few lines stand for more than any memory holds, and a depth that takes the reader's
+    time with its square.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        line = 0 if event.start_mark is None else event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"line {line} holds an alias (*name), which is not taken")
+        if depth > DEEPEST:
+            raise ValueError(f"line {line} is deeper than {DEEPEST} levels")
+    return yaml.safe_load(text), dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ()))
+
+
+def _unreadable(error: Exception) -> Fault:
+    """Return the fault of a document that is no YAML, or says what no settings do."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).splitlines()[0]
+    return Fault(
+        line=None if mark is None else mark.line + 1,
+        path="YAML",
+        value=None,
+        rule=f"is not readable: {problem}.",
+        remedy="Mend the indentation or quoting there.",
+    )
 
 
 def _refusal(file: Path, faults: list[Fault]) -> SettingsError:

@@ -16,7 +16,7 @@ from gateway.intake import Intake, IntakeLimits
 from gateway.ports import Batch, Message
 from gateway.settings_file import SettingsError, parse
 from tests.batches import START_S, reading
-from tests.faults.fuzz import read_bytes
+from tests.faults.readers import read_bytes
 
 LIMIT = 10_000
 

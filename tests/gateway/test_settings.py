@@ -9,7 +9,7 @@ import yaml
 
 from gateway import settings_file as module
 from gateway.settings import Settings
-from gateway.settings_file import SettingsError, parse
+from gateway.settings_file import SettingsError, load, parse
 
 DOCUMENTATION = Path(module.__file__).with_name("gateway.yaml")
 
@@ -101,6 +101,20 @@ def test_missing_variable_is_a_fault_by_name() -> None:
 
 def test_broken_yaml_names_the_line() -> None:
     assert faults("broker:\n  host: [1\n") == [(3, "YAML")]
+
+
+@pytest.mark.parametrize(
+    "text", ["=", "site: {since: 2001-13-01}", "? [a]\n: b", "a: " + "[" * 5000, "a: &x [*x]", "a: &x [1]\nb: [*x, *x]"]
+)
+def test_what_yaml_reads_and_no_settings_say_is_refused(text: str) -> None:
+    assert [path for _, path in faults(text)] == ["YAML"]
+
+
+def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load(file)
 
 
 def test_missing_file_is_a_fault(tmp_path: Path) -> None:
