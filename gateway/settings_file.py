@@ -112,7 +112,7 @@ def _read(text: str) -> tuple[object, dict[KeyPath, int]]:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         line = 0 if event.start_mark is None else event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"line {line} holds an alias (*name), which is not taken")
+            raise ValueError(f"line {line} holds an alias (*name), which is not taken")  # noqa: TRY004  # of the text
         if depth > DEEPEST:
             raise ValueError(f"line {line} is deeper than {DEEPEST} levels")
     return yaml.safe_load(text), dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ()))
