@@ -63,8 +63,11 @@ install-test: ## install, upgrade and uninstall in clean Debian roots
 arm64: | $(UV) ## the gateway's tests and one walk to an alert on arm64, emulated
 	@deploy/raspberry-arm64.sh
 
-train: $(VENV)/.train ## rebuild the four shelves from nothing
-	@$(PYTHON) -m edgefleet models train --all $(ARGS)
+train: $(VENV)/.train ## rebuild the four shelves and their dashboards from nothing; recorded data in EDGEFLEET_DATA
+	@$(PYTHON) -m edgefleet models train --all --ablate $(ARGS)
+	@for domain in agriculture industrial retail traffic; do \
+		$(PYTHON) -m edgefleet models evaluate $$domain --recorded --card || exit; done
+	@$(PYTHON) -m edgefleet grafana build
 
 clean: ## remove what the verbs above made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -83,5 +86,5 @@ $(VENV)/.dev: uv.lock pyproject.toml | $(UV)
 	@touch $@
 
 $(VENV)/.train: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra console --extra dev --extra train
+	$(UV) sync --quiet --frozen --inexact --no-install-project --extra demo --extra console --extra grafana --extra dev --extra train
 	@touch $@

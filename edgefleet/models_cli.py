@@ -35,6 +35,10 @@ Shelves = Annotated[
     Path | None, typer.Option("--models", help="Folder of the shelves. Default: the ones that come with edgefleet.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of recorded public data. [default: EDGEFLEET_DATA]", file_okay=False),
+]
 Domain = Annotated[str, typer.Argument(help="Domain of the shelf, such as industrial.")]
 
 
@@ -112,9 +116,15 @@ def train(
     domain: Annotated[str | None, typer.Argument(help="Domain of the shelf.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Rebuild every shelf.")] = False,
+    data: Data = None,
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="Fit again without each augmentation and regularisation, for the card.")
+    ] = False,
     shelves: Shelves = None,
 ) -> None:
-    """Rebuild a shelf from nothing: simulate, fit, quantise, measure, write. Needs the extra `train`.
+    """Rebuild a shelf from nothing: simulate, read what is recorded, fit, quantise, measure, write.
+
+    Needs the extra `train`, and the recorded data that the shelf's card names.
 
     Example: `edgefleet models train industrial`
     """
@@ -123,18 +133,28 @@ def train(
     folder = _folder(shelves)
     recipes = _recipes()
     chosen = list(recipes) if every else [_known(domain, recipes)]
+    from models.training.guard import LeakError
+    from models.training.recorded import DataError, folder_of, needed
     from models.training.train import GateError
     from models.training.train import train as rebuild
 
+    try:
+        recordings = folder_of(data)
+        if wanted := [make.name for name in chosen for make in recipes[name].recorded]:
+            needed(recordings, wanted)
+    except DataError as error:
+        _refuse(str(error))
     for name in chosen:
         try:
             with _progress(name) as report:
-                manifest = rebuild(name, recipes[name], folder, report)
+                manifest = rebuild(name, recipes[name], folder, report, recordings, ablate=ablate)
+        except DataError as error:
+            _refuse(str(error))
         except ModuleNotFoundError as error:
             _refuse(f"{error.name} is not installed. Install edgefleet[train]; it has wheels for x86-64 Linux only.")
         except MicroMissingError as error:
             _refuse(str(error))
-        except GateError as error:
+        except (GateError, LeakError) as error:
             typer.echo(f"{name}: not written, {error}.", err=True)
             raise typer.Exit(FAILED) from error
         typer.echo(f"{name}: {' · '.join(_reached(manifest))}")
@@ -144,10 +164,7 @@ def train(
 def evaluate(
     domain: Domain,
     *,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder of recorded public data. [default: EDGEFLEET_DATA]", file_okay=False),
-    ] = None,
+    data: Data = None,
     unchecked: Annotated[
         bool, typer.Option("--unchecked", help="Take other files than the known ones: figures are not comparable.")
     ] = False,

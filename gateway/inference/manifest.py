@@ -137,6 +137,20 @@ class Naive(_Section):
     metrics: dict[str, float]
 
 
+class Recorded(_Section):
+    """Recorded data that a model learned from."""
+
+    name: str
+    files: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+    """Hash of each file, by its path below the folder of recorded data."""
+    licence: str
+    attribution: str
+    rows: dict[str, int]
+    """Rows in each part: train, validation."""
+    until: str
+    """Nothing from this time on was read, ISO 8601."""
+
+
 class Training(_Section):
     """Where the model comes from."""
 
@@ -148,6 +162,8 @@ class Training(_Section):
     """Fleet seeds of each part: train, validation, test; disjoint."""
     windows: dict[str, int] = {}
     """Windows in each part."""
+    recorded: tuple[Recorded, ...] = ()
+    """Recorded data among what it was trained on."""
 
 
 class Bins(_Section):

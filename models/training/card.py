@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gateway.inference.manifest import Manifest, Metric
+from models.training.ablation import Variant
 from models.training.measure import Results
 from models.training.network import Fitted
 from models.training.recorded.rows import Row
@@ -15,8 +16,14 @@ APART: Final = 0.02
 """How far the best ranks of two validation sets may lie apart, average precision, before the card calls it out."""
 
 
-def text(manifest: Manifest, fitted: Fitted, results: Results, pictures: Sequence[str] = ()) -> str:
-    """Return the card; pictures are paths below the shelf."""
+def text(
+    manifest: Manifest,
+    fitted: Fitted,
+    results: Results,
+    pictures: Sequence[str] = (),
+    compared: Sequence[Variant] = (),
+) -> str:
+    """Return the card; pictures are paths below the shelf, compared are the variants of the fit."""
     return "\n".join(
         [
             f"# {manifest.domain}: {manifest.rule}",
@@ -43,14 +50,18 @@ def text(manifest: Manifest, fitted: Fitted, results: Results, pictures: Sequenc
             "## How it was trained",
             "",
             f"{manifest.training.data} Seeds and calendar years of training, validation and test are disjoint.",
-            f"The epoch ({fitted.epoch + 1}) and the thresholds were chosen on the worst validation set.",
+            f"The epoch ({fitted.epoch + 1}) was chosen on the worst of all validation sets,",
+            "the thresholds on the worst of the two of fleets.",
             "",
             *_table(
-                ["part", "windows", "seeds"],
-                [[part, f"{count:,}", _seeds(manifest, part)] for part, count in manifest.training.windows.items()],
+                ["part", "windows that count"],
+                [[part, f"{count:,}"] for part, count in manifest.training.windows.items()],
             ),
+            *_table(["fleets", "seeds"], [[part, _seeds(seeds)] for part, seeds in manifest.training.seeds.items()]),
+            *learned_from(manifest),
             *_curves(fitted),
             *disagreement(fitted),
+            *comparison(compared, manifest.domain),
             *pictured(pictures),
             "## Inputs",
             "",
@@ -60,7 +71,8 @@ def text(manifest: Manifest, fitted: Fitted, results: Results, pictures: Sequenc
             ),
             "## Limits",
             "",
-            "Trained on simulated devices only.",
+            "Trained on simulated devices"
+            + (" and on the recorded data named above." if manifest.training.recorded else " only."),
             "",
         ]
     )
@@ -175,9 +187,44 @@ def pictured(pictures: Sequence[str]) -> list[str]:
     return ["## Pictures (test)", "", " ".join(images), ""] if pictures else []
 
 
-def _seeds(manifest: Manifest, part: str) -> str:
-    seeds = manifest.training.seeds.get(part, manifest.training.seeds.get("validation", ()))
+def _seeds(seeds: Sequence[int]) -> str:
     return f"{seeds[0]} … {seeds[-1]}" if seeds else ""
+
+
+def learned_from(manifest: Manifest) -> list[str]:
+    """Name the recorded data that the model learned from, and who made it."""
+    if not manifest.training.recorded:
+        return []
+    lines = ["Recorded data among it, of which nothing is in this repository:", ""]
+    for source in manifest.training.recorded:
+        files = ", ".join(f"`{name}` (SHA-256 {digest[:12]}…)" for name, digest in source.files.items())
+        train, held_out = source.rows["train"], source.rows["validation"]
+        lines += [
+            f"- {source.name}, {source.licence}: {source.attribution}",
+            f"  Rows before {source.until} only: {train:,} trained on, {held_out:,} of other devices, later, for",
+            f"  validation. Files: {files}.",
+        ]
+    return [*lines, ""]
+
+
+def comparison(compared: Sequence[Variant], domain: str) -> list[str]:
+    """Say what each part of regularisation and augmentation changes, where it was measured."""
+    head = ["### What regularisation and augmentation are worth", ""]
+    if not compared:
+        return [*head, f"Not measured for this shelf: `edgefleet models train {domain} --ablate` does.", ""]
+    shipped, names = compared[0], list(compared[0].ranks)
+    rows = []
+    for variant in compared:
+        change, where = variant.worst_change(shipped)
+        worst = "" if variant is shipped else f"{change:+.4f}, {where}"
+        rows.append([variant.name, *(f"{variant.ranks[name]:.4f}" for name in names), worst])
+    return [
+        *head,
+        "Average precision of each set at the epoch kept, the net fitted again on the same rows.",
+        "What another seed alone changes is chance; so is any change of its size.",
+        "",
+        *_table(["fit", *names, "worst change"], rows),
+    ]
 
 
 def _sign(metric: Metric) -> str:

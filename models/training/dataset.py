@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,11 @@ class Rows:
         """Rows that the gateway would score and judge."""
         return self.covered & ~self.warming
 
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Rows that say something of a model: scored, sensors whole, and somebody could say."""
+        return self.scored & ~self.broken & (self.weight > 0.0)
+
 
 Labels = tuple[NDArray[np.bool_], NDArray[np.float32]]
 Labeller = Callable[[Recording, WindowSpec, NDArray[np.int64], NDArray[np.float64]], Labels]
@@ -53,31 +59,28 @@ Labeller = Callable[[Recording, WindowSpec, NDArray[np.int64], NDArray[np.float6
 def rows_of(recording: Recording, spec: WindowSpec, names: Sequence[str], labeller: Labeller) -> Rows:
     """Cut a recording into windows and compute their features with the gateway's own code."""
     features, sensors = FeatureSet(names, recording.domain, spec), Sensors(recording.domain, hop_s=spec.hop_s)
-    frames, computed, faults = [], [], []
+    faults, runs = [], []
+    columns: dict[str, list[NDArray[Any]]] = {}
     for frame in _frames(recording, spec):
-        frames.append(frame)
-        computed.append(features.compute(frame))
         faults.append(sensors.check(frame))
-    device = np.concatenate([frame.device for frame in frames])
-    end_s = np.concatenate([frame.end_s for frame in frames])
-    label, weight = labeller(recording, spec, device, end_s)
-    return Rows(
-        recording=recording,
-        device=device,
-        end_s=end_s,
-        trigger_s=np.concatenate([frame.trigger_s for frame in frames]),
-        covered=np.concatenate([frame.coverage >= spec.min_coverage for frame in frames]),
-        warming=np.concatenate([frame.warming for frame in frames]),
-        broken=np.concatenate([_any(fault, len(frame)) for fault, frame in zip(faults, frames, strict=True)]),
-        faults=tuple(faults),
-        runs=tuple(map(len, frames)),
-        features=np.concatenate(computed),
-        label=label,
-        weight=weight,
-    )
+        runs.append(len(frame))
+        row = {
+            "device": frame.device,
+            "end_s": frame.end_s,
+            "trigger_s": frame.trigger_s,
+            "covered": frame.coverage >= spec.min_coverage,
+            "warming": frame.warming,
+            "broken": _any(faults[-1], len(frame)),
+            "features": features.compute(frame),
+        }
+        for name, column in row.items():
+            columns.setdefault(name, []).append(column)
+    whole: dict[str, Any] = {name: np.concatenate(parts) for name, parts in columns.items()}
+    label, weight = labeller(recording, spec, whole["device"], whole["end_s"])
+    return Rows(recording=recording, faults=tuple(faults), runs=tuple(runs), label=label, weight=weight, **whole)
 
 
-def _frames(recording: Recording, spec: WindowSpec) -> list[Frames]:
+def _frames(recording: Recording, spec: WindowSpec) -> Iterator[Frames]:
     """Feed the samples in the order in which they were sent, all devices together."""
     windows = Windows(recording.domain, spec)
     device = np.repeat(np.arange(len(recording.times)), [len(times) for times in recording.times])
@@ -86,11 +89,9 @@ def _frames(recording: Recording, spec: WindowSpec) -> list[Frames]:
     times, values = np.concatenate(recording.times)[order], np.concatenate(recording.values)[order]
     device, sent_s = device[order], sent_s[order]
     cuts = np.searchsorted(sent_s, np.arange(recording.start_s, sent_s[-1], FEED_HOPS * spec.hop_s)[1:])
-    frames = []
     for rows in np.split(np.arange(len(order)), cuts):
         windows.add(device[rows], times[rows], values[rows])
-        frames += windows.close()
-    return [frame for frame in frames if len(frame)]
+        yield from (frame for frame in windows.close() if len(frame))
 
 
 def _any(faults: SensorFaults, count: int) -> NDArray[np.bool_]:

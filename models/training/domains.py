@@ -6,9 +6,11 @@ from typing import Final
 
 from contract.domains import AGRICULTURE, INDUSTRIAL, RETAIL, TRAFFIC, Domain
 from gateway.inference.manifest import Window
+from models.training.augment import Augmentation, drop_channels
 from models.training.dataset import fault_labels, future_labels
 from models.training.network import Net
-from models.training.recipes import DAY_S, HOUR_S, NaiveRule, Recipe
+from models.training.recipes import DAY_S, HOUR_S, NaiveRule, Recipe, Recorded
+from models.training.recorded import retail as freshretail
 from simulator import agriculture, industrial, retail, traffic
 from simulator.worlds import World
 
@@ -127,6 +129,22 @@ RETAIL_RECIPE: Final = Recipe(
     fleets={"train": 32, "validation": 16, "test": 16},
     dwell_hops=(0, 1, 2, 3),
     cooldown_s=2.0 * HOUR_S,
+    augmentations=(Augmentation(name="drop-out of channels", bend=drop_channels(0.3)),),
+    makes=(
+        Recorded(
+            name="FreshRetail",
+            words="products of which a till reports sales and stock-outs once an hour (FreshRetail)",
+            labeller=freshretail.running_out,
+            share=0.5,
+            period_s=HOUR_S,
+            read=freshretail.recording,
+            files=(freshretail.FILES,),
+            licence="CC BY 4.0",
+            attribution="FreshRetailNet-50K, Dingdong Limited, https://huggingface.co/datasets/Dingdong-Inc/FreshRetailNet-50K.",
+            scored_from_s=freshretail.TESTED_FROM,
+            embargo_s=DAY_S,
+        ),
+    ),
     naive=(NaiveRule(name="stock now", feature="stock_fraction_last", sign=-1.0),),
 )
 

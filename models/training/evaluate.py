@@ -17,11 +17,11 @@ from models.training import card
 from models.training.dataset import Rows
 from models.training.measure import Model, Results, measure
 from models.training.network import Fitted
+from models.training.parts import fleet_rows
 from models.training.quantised import Scaling
 from models.training.recipes import Recipe
 from models.training.recorded import Folder
 from models.training.recorded.rows import Row
-from models.training.train import fleet_rows
 
 
 def recorded(shelf: Shelf, folder: Folder) -> list[Row]:

@@ -59,6 +59,16 @@ def check_disjoint(train: Keys, held_out: Keys, *, window_s: float, embargo_s: f
         raise LeakError(f"the parts lie {gap_s:.0f} s apart in time, less than the embargo of {embargo_s:.0f} s")
 
 
+def check_before(rows: Keys, until_s: float) -> None:
+    """Refuse rows that end after a time: from an embargo later on, others are scored.
+
+    :raises LeakError: one does
+    """
+    late = int((rows.end_s > until_s).sum())
+    if late:
+        raise LeakError(f"{late} rows end after {until_s:.0f} s: they lie in what is scored, or in the embargo before")
+
+
 def split_by_time(
     end_s: NDArray[np.float64], at_s: float, *, window_s: float, embargo_s: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -15,10 +15,9 @@ from gateway.alerts import Judge, Rule, Windows, sensor_rules
 from gateway.inference.manifest import Judging
 from models.training.dataset import Rows
 from models.training.events import EventScore, Watch, merge, score_events
-from models.training.recipes import Recipe
+from models.training.metrics import f1
+from models.training.recipes import RAISE_AT, Recipe
 
-RAISE_AT: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-"""Scores at which an alert may be raised: the candidates."""
 CLEAR_SHARE: Final = 0.5
 """``clear_at`` as a share of ``raise_at``: wide enough that a score on the edge does not flap."""
 
@@ -29,6 +28,8 @@ class Candidate:
 
     judging: Judging
     scores: dict[str, EventScore]
+    row_f1: float = 0.0
+    """Lowest F1 of rows of the sets that have rows and no alerts."""
 
     @property
     def worst(self) -> float:
@@ -41,29 +42,43 @@ class Candidate:
         return float(np.mean([(score.precision + score.recall) / 2.0 for score in self.scores.values()]))
 
 
-def candidates(hop_s: float, dwell_hops: Sequence[int], cooldown_s: float) -> list[Judging]:
+def candidates(
+    hop_s: float, dwell_hops: Sequence[int], cooldown_s: float, raise_at: Sequence[float] = RAISE_AT
+) -> list[Judging]:
     """Return the ways to judge that are tried."""
     return [
         Judging(
-            raise_at=raise_at,
-            clear_at=round(raise_at * CLEAR_SHARE, 3),
+            raise_at=score,
+            clear_at=round(score * CLEAR_SHARE, 3),
             raise_dwell_s=hops * hop_s,
             clear_dwell_s=2 * hop_s,
             cooldown_s=cooldown_s,
         )
-        for raise_at, hops in product(RAISE_AT, dwell_hops)
+        for score, hops in product(raise_at, dwell_hops)
     ]
 
 
 def choose(
-    sets: Mapping[str, Sequence[tuple[Rows, NDArray[np.float32]]]], ways: Sequence[Judging], recipe: Recipe
+    sets: Mapping[str, Sequence[tuple[Rows, NDArray[np.float32]]]],
+    ways: Sequence[Judging],
+    recipe: Recipe,
+    others: Sequence[tuple[NDArray[np.bool_], NDArray[np.float32]]] = (),
 ) -> Candidate:
-    """Return the way to judge whose worst validation set is best."""
-    tried = []
+    """Return the way to judge whose worst validation set is best.
+
+    :param others: label and score ``(n,)`` of sets of another make, which have rows and no alerts: among ways that do
+        as well on the fleets, the one under which their rows fare best is taken
+    """
     results = {name: judged(fleets, ways, recipe) for name, fleets in sets.items()}
-    for place, way in enumerate(ways):
-        tried.append(Candidate(judging=way, scores={name: scores[place] for name, scores in results.items()}))
-    return max(tried, key=lambda one: (round(one.worst, 2), one.mean, -one.judging.raise_dwell_s))
+    tried = [
+        Candidate(
+            judging=way,
+            scores={name: scores[place] for name, scores in results.items()},
+            row_f1=min((f1(label, score >= way.raise_at) for label, score in others), default=0.0),
+        )
+        for place, way in enumerate(ways)
+    ]
+    return max(tried, key=lambda one: (round(one.worst, 2), round(one.row_f1, 2), one.mean, -one.judging.raise_dwell_s))
 
 
 def judged(

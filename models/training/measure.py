@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,15 @@ from models.training.dataset import Rows
 from models.training.events import EventScore
 from models.training.metrics import auc, average_precision, f1, rates
 from models.training.network import Fitted
+from models.training.parts import Examples
 from models.training.quantised import Scaling, float_scores
 from models.training.recipes import Recipe
 
 Scores = NDArray[np.float32]
 Scored = Sequence[tuple[Rows, Scores]]
+
+QUANTISATION_LOSS: Final = 0.01
+"""Most that the int8 model may lose of the float model's row AUC or F1, on any set: else it is not written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +50,13 @@ class Model:
 
 
 def measure(
-    model: Model, validation: Mapping[str, Sequence[Rows]], test: Sequence[Rows], gate: float | None
+    model: Model,
+    validation: Mapping[str, Sequence[Rows]],
+    test: Sequence[Rows],
+    gate: float | None,
+    watched: Mapping[str, Examples] | None = None,
 ) -> Results:
-    """Measure a model on every set, and the naive rules on the test fleets."""
+    """Measure a model on every set, and the naive rules on the test fleets; watched sets have rows and no alerts."""
     scorer = LiteRtScorer(model.fitted.int8_model, model.manifest)
     way, recipe = model.manifest.judging, model.recipe
     metrics: list[Metric] = []
@@ -57,6 +66,11 @@ def measure(
         floats = [(rows, float_scores(model.fitted.float_model, model.scale(rows.features))) for rows in fleets]
         (events,), (float_events,) = judging.judged(int8, [way], recipe), judging.judged(floats, [way], recipe)
         metrics += _metrics(name, (int8, events), (floats, float_events), way, gate if name == "test" else None)
+    for name, rows in (watched or {}).items():
+        floating = float_scores(model.fitted.float_model, model.scale(rows.features))
+        quantised = _row_numbers(rows.label, scorer.score(rows.features), way.raise_at)
+        plain = _row_numbers(rows.label, floating, way.raise_at)
+        metrics += _as_metrics(f"validation: {name}", quantised, plain, {})
     # the test set is the last: its events and rows are still at hand
     scored = (*counted(int8), counted(floats)[1])
     return Results(metrics=tuple(metrics), naive=_naive(recipe, validation, test), events=events, scored=scored)
@@ -66,14 +80,19 @@ def _metrics(
     name: str, int8: tuple[Scored, EventScore], floats: tuple[Scored, EventScore], way: Judging, gate: float | None
 ) -> list[Metric]:
     quantised, plain = _numbers(*int8, way.raise_at), _numbers(*floats, way.raise_at)
-    gated = {"event precision": gate, "event recall": gate}
+    return _as_metrics(name, quantised, plain, {"event precision": gate, "event recall": gate})
+
+
+def _as_metrics(
+    name: str, quantised: Mapping[str, float], plain: Mapping[str, float], gates: Mapping[str, float | None]
+) -> list[Metric]:
     return [
         Metric(
             name=what,
             data=name,
             int8=_short(value),
             float32=_short(plain[what]),
-            gate=gated.get(what),
+            gate=gates.get(what),
             better="lower" if "false" in what or "delay" in what else "higher",
         )
         for what, value in quantised.items()
@@ -81,13 +100,18 @@ def _metrics(
 
 
 def _numbers(scored: Scored, events: EventScore, raise_at: float) -> dict[str, float]:
-    label, score = counted(scored)
-    recall, false_rate = rates(label, score >= raise_at)
     return {
         "event precision": events.precision,
         "event recall": events.recall,
         "median delay s": events.median_delay_s if events.delays_s else 0.0,
         "false alerts per device-day": events.false_per_device_day,
+        **_row_numbers(*counted(scored), raise_at),
+    }
+
+
+def _row_numbers(label: NDArray[np.bool_], score: Scores, raise_at: float) -> dict[str, float]:
+    recall, false_rate = rates(label, score >= raise_at)
+    return {
         "row AUC": auc(label, score),
         "row average precision": average_precision(label, score),
         "row F1": f1(label, score >= raise_at),
@@ -96,11 +120,20 @@ def _numbers(scored: Scored, events: EventScore, raise_at: float) -> dict[str, f
     }
 
 
+def lost(metrics: Sequence[Metric]) -> list[str]:
+    """Say where int8 costs more than :data:`QUANTISATION_LOSS` of the float model's AUC or F1."""
+    losses = {
+        f"{metric.name} on {metric.data}": metric.float32 - metric.int8
+        for metric in metrics
+        if metric.float32 is not None and metric.name in {"row AUC", "row F1"}
+    }
+    return [f"int8 loses {loss:.3f} of {what}" for what, loss in losses.items() if loss > QUANTISATION_LOSS]
+
+
 def counted(scored: Scored) -> tuple[NDArray[np.bool_], Scores]:
     """Return label and score of the rows that count: scored, sensors whole, and somebody could say."""
-    kept = [rows.scored & ~rows.broken & (rows.weight > 0.0) for rows, _ in scored]
-    label = np.concatenate([rows.label[keep] for (rows, _), keep in zip(scored, kept, strict=True)])
-    score = np.concatenate([score[keep] for (_, score), keep in zip(scored, kept, strict=True)])
+    label = np.concatenate([rows.label[rows.counted] for rows, _ in scored])
+    score = np.concatenate([score[rows.counted] for rows, score in scored])
     return label, score
 
 

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,11 @@ from gateway.inference.muting import muted
 from models.training.metrics import average_precision
 
 Floats = NDArray[np.float32]
+
+LOSS: Final = "loss"
+"""The curve of the training loss, beside those of the validation sets."""
+REPRESENTATIVE: Final = 2000
+"""Rows from which the ranges of an int8 net are read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +39,9 @@ class Net:
     """Weight decay (L2)."""
     jitter: float = 0.05
     """Standard deviation of noise on the standardised inputs, in scales."""
-    against: Literal["worst", "own best"] = "worst"
-    """Which epoch is kept: the one whose worst set ranks best; or, where one set can never rank as well as another,
-    the one whose sets lie least below the best that each of them ever reached."""
+    against: Literal["worst", "own best"] = "own best"
+    """Which epoch is kept: the one whose worst set ranks best; or, since one set can never rank as well as another,
+    the one whose worst set lies least below the best that it ever reached."""
     smoothing: float = 0.04
     """How far labels are drawn to the middle. It keeps the last layer within a few units, so that its int8 quantum is
     a few hundredths of a score and not a tenth."""
@@ -64,23 +69,45 @@ class Fitted:
     """The epoch that was kept."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """A fitted net before its conversion."""
+
+    model: Any
+    curves: dict[str, tuple[float, ...]]
+    """Average precision of each validation set, and the training loss, epoch by epoch."""
+    epoch: int
+    """The epoch that was kept."""
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """Average precision of each validation set at the epoch that was kept."""
+        return {name: curve[self.epoch] for name, curve in self.curves.items() if name != LOSS}
+
+
 def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
     """Fit, keep the epoch whose worst validation set ranks best, convert to TFLite, float and int8."""
+    learned = learn(train, validation, net)
+    rows = train.features[_representative(train, net.seed)]
+    float_model, int8_model = _convert(_tensorflow(net.seed), learned.model, rows)
+    return Fitted(float_model=float_model, int8_model=int8_model, curves=learned.curves, epoch=learned.epoch)
+
+
+def learn(train: Part, validation: Mapping[str, Part], net: Net) -> Learned:
+    """Fit a net to weighted rows and keep the epoch whose worst validation set ranks best."""
     tf = _tensorflow(net.seed)
     model = _build(tf, train.features.shape[1], net)
     model.compile(
         optimizer=tf.keras.optimizers.AdamW(net.rate, weight_decay=net.decay),
         loss=tf.keras.losses.BinaryCrossentropy(label_smoothing=net.smoothing),
     )
-    weights = _balanced(train)
-    curves: dict[str, list[float]] = {"loss": [], **{name: [] for name in validation}}
+    label = train.label.astype(np.float32)
+    curves: dict[str, list[float]] = {LOSS: [], **{name: [] for name in validation}}
     kept: list[Any] = []
     best_epoch = 0
     for epoch in range(net.epochs):
-        history = model.fit(
-            train.features, train.label.astype(np.float32), sample_weight=weights, batch_size=net.batch, verbose=0
-        )
-        curves["loss"].append(float(history.history["loss"][0]))
+        history = model.fit(train.features, label, sample_weight=train.weight, batch_size=net.batch, verbose=0)
+        curves[LOSS].append(float(history.history["loss"][0]))
         for name, part in validation.items():
             curves[name].append(_rank(model, part))
         kept.append(model.get_weights())
@@ -88,14 +115,13 @@ def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
         if epoch - best_epoch >= net.patience:
             break
     model.set_weights(kept[best_epoch])
-    rows = train.features[np.random.default_rng(net.seed).permutation(len(train.features))[:2000]]
-    float_model, int8_model = _convert(tf, model, rows)
-    return Fitted(
-        float_model=float_model,
-        int8_model=int8_model,
-        curves={name: tuple(values) for name, values in curves.items()},
-        epoch=best_epoch,
-    )
+    return Learned(model=model, curves={name: tuple(values) for name, values in curves.items()}, epoch=best_epoch)
+
+
+def _representative(train: Part, seed: int) -> NDArray[np.int64]:
+    """Return rows from which the converter reads the ranges inside the net: drawn by weight, so every make is there."""
+    chance = train.weight.astype(np.float64) / train.weight.sum(dtype=np.float64)
+    return np.random.default_rng(seed).choice(len(chance), size=REPRESENTATIVE, p=chance)
 
 
 def best_of(curves: Sequence[Sequence[float]], net: Net) -> int:
@@ -132,14 +158,6 @@ def _build(tf: Any, width: int, net: Net) -> Any:
     return tf.keras.Sequential(
         [tf.keras.Input((width,)), layers.GaussianNoise(net.jitter), *hidden, layers.Dense(1, activation="sigmoid")]
     )
-
-
-def _balanced(part: Part) -> Floats:
-    """Return weights under which positives and negatives weigh the same, their mean 1."""
-    positive, negative = part.weight[part.label].sum(), part.weight[~part.label].sum()
-    factor = np.where(part.label, 0.5 / max(positive, 1.0), 0.5 / max(negative, 1.0))
-    weights: Floats = (part.weight * factor * len(part.label)).astype(np.float32)
-    return weights
 
 
 def _rank(model: Any, part: Part) -> float:

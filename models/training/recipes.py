@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 
 from contract.messages import Severity
+from gateway.frames import WindowSpec
 from gateway.inference.manifest import Window
+from models.training.augment import Augmentation
 from models.training.dataset import Labeller
 from models.training.network import Net
-from models.training.simulate import FIRST_SEED, Fleet
+from models.training.recorded import Folder
+from models.training.simulate import FIRST_SEED, Fleet, Recording
 from simulator.events import Shares
 from simulator.worlds import World
 
@@ -30,6 +33,10 @@ YEARS: Final = {"train": 2023, "validation": 2024, "test": 2025}
 """Calendar years of the parts: each part has its own, so no two meet in time."""
 FIRST: Final = {"train": 0, "validation": 100_000, "test": 200_000}
 """Offsets of the parts' seeds."""
+MAKE_SEED: Final = 50_000
+"""Offset of the seeds of drawn recordings of another make."""
+RAISE_AT: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Scores at which an alert may be raised, where a recipe names no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,81 @@ class NaiveRule:
     feature: str
     sign: float = 1.0
     """-1 where low values are the alarming ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Make:
+    """Recordings of another make beside the fleets of the world, so that the model does not learn one make by heart.
+
+    They are trained on and validated against; alerts are asked of the world's fleets alone.
+    """
+
+    name: str
+    """Name of its validation set."""
+    words: str
+    """What they are, for the card."""
+    labeller: Labeller
+    share: float
+    """Share of the training's weight, 0 … 1; what the makes leave is the fleets'."""
+    period_s: float
+    """Time between two samples, seconds."""
+    min_coverage: float | None = None
+    """Share of a window's samples that is enough here, as a site would set it; the window's own where none is given."""
+
+    def spec(self, window: Window) -> WindowSpec:
+        """Return the shelf's windows as a site with such devices would cut them."""
+        spec = window.spec.at_period(self.period_s)
+        return spec if self.min_coverage is None else replace(spec, min_coverage=self.min_coverage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn(Make):
+    """Devices that are known by their statistics alone, and drawn."""
+
+    make: Callable[[Fleet], Recording]
+    fleets: dict[str, int]
+    """Fleets of the parts ``train`` and ``validation``, no more than the recipe has."""
+    devices: int
+    life_s: float
+    """Length of a device's life, seconds."""
+
+    def fleet(self, planned: Fleet) -> Fleet:
+        """Return the fleet that stands beside a planned one: its time, a seed and a site of its own."""
+        return replace(
+            planned,
+            seed=planned.seed + MAKE_SEED,
+            length_s=self.life_s,
+            live_s=0.5 * self.life_s,
+            devices=self.devices,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded(Make):
+    """Recorded public data under a licence that permits it, read from the user's folder.
+
+    Of the devices and of the time, the last share is held out for validation, an embargo in between.
+    """
+
+    read: Callable[[Folder, float], Recording]
+    """``read(folder, until_s)``: what the devices sent before a time; nothing later may show in anything."""
+    files: tuple[str, ...]
+    """Patterns of the files below the folder."""
+    licence: str
+    """As the source states it."""
+    attribution: str
+    """Who made the data and where it is to be had."""
+    scored_from_s: float
+    """Rows from here on are what evaluation scores, Unix seconds."""
+    embargo_s: float
+    """This much before the scored rows, and between training and validation, is left out; longer than a label looks
+    ahead, seconds."""
+    held_out: float = 0.2
+
+    @property
+    def until_s(self) -> float:
+        """Time before which samples may be learned from, Unix seconds."""
+        return self.scored_from_s - self.embargo_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +148,13 @@ class Recipe:
     """History and live part of a device in the demo, seconds; validation and test are cut like it."""
     fleets: dict[str, int]
     """Fleets of each part."""
+    makes: tuple[Drawn | Recorded, ...] = ()
+    """Recordings of another make, drawn or recorded."""
+    augmentations: tuple[Augmentation, ...] = ()
+    """How training fleets are bent and taken again."""
     dwell_hops: tuple[int, ...] = (0, 1, 2, 3)
+    raise_at: tuple[float, ...] = RAISE_AT
+    """Scores at which an alert may be raised: the candidates."""
     cooldown_s: float
     naive: tuple[NaiveRule, ...] = ()
 
@@ -76,6 +164,11 @@ class Recipe:
         spec = self.window.spec
         shortest_s = min(event.duration_s[0] for event in self.world().events if event.kind == "fault")
         return max(spec.length_s + spec.lateness_s, shortest_s / 2.0)
+
+    @property
+    def recorded(self) -> tuple[Recorded, ...]:
+        """The makes that are read from the user's folder."""
+        return tuple(make for make in self.makes if isinstance(make, Recorded))
 
     def plan(self, part: str) -> list[Fleet]:
         """Return the fleets of a part: seeds and times of their own, spread over seasons, weekdays and hours."""

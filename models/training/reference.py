@@ -18,7 +18,7 @@ DECILES: Final = np.linspace(0.1, 0.9, 9)
 
 
 def reference(manifest: Manifest, int8_model: bytes, fleets: Sequence[Rows]) -> Reference:
-    """Return the reference of a model: the windows of its training fleets that the gateway would score and judge."""
+    """Return the reference of a model: the windows of fleets that the gateway would score and judge."""
     kept = [fleet.scored & ~fleet.broken for fleet in fleets]
     features = [fleet.features[keep] for fleet, keep in zip(fleets, kept, strict=True)]
     scorer = LiteRtScorer(int8_model, manifest)

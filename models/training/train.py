@@ -1,14 +1,16 @@
-"""A shelf from nothing: simulate, window, fit, quantise, choose thresholds, measure, write.
+"""A shelf from nothing: simulate, read, window, fit, quantise, choose thresholds, measure, write.
 
-Each step knows only the parts that it may: the net and its scaling see the training fleets, the choice of epoch and
-thresholds the validation fleets, and the test fleets are looked at once, at the end.
+Each step knows only the parts that it may: the net and its scaling see the training rows, the choice of epoch and
+thresholds the validation rows, and the test fleets are looked at once, at the end. The same commit, data and processor
+give the same bytes: every draw is seeded, and TensorFlow runs its deterministic kernels in one thread. Elsewhere its
+sums may round otherwise; figures then agree within a hundredth.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,141 +22,150 @@ from gateway.inference import manifest as manifests
 from gateway.inference.litert import LiteRtScorer
 from gateway.inference.manifest import Judging, Manifest, Quantisation, Training
 from gateway.inference.shelf import Vectors, check_model, write_vectors
-from models.training import card, golden, judging, measure
+from models.training import ablation, card, golden, judging, measure, plots
 from models.training.dataset import Rows, rows_of
-from models.training.guard import Keys, check_disjoint
-from models.training.network import Fitted, Part, fit
+from models.training.guard import check_before, check_causal, check_disjoint, check_no_clock, check_no_label
+from models.training.network import Fitted, fit
+from models.training.parts import Data, Report, Sample, examples, gather, joined, normal, seen, sets, trained_on, used
 from models.training.quantised import Scaling, scaling
-from models.training.recipes import MOSTLY_HARMLESS, ORDINARY, Recipe
+from models.training.recipes import Recipe, Recorded
+from models.training.recorded import Folder, needed
 from models.training.reference import reference
-from models.training.simulate import simulate
-
-Report = Callable[[str, float], None]
-"""``report(what, share)``: what is being done, and how much of the whole is done, 0 … 1."""
+from models.training.simulate import Recording
 
 GATE: Final = 0.9
 """Least precision and recall of events on the test fleets; a model below it is not written."""
 PLACEHOLDER: Final = Judging(raise_at=0.5, clear_at=0.25, raise_dwell_s=0.0, clear_dwell_s=0.0, cooldown_s=0.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Data:
-    """The windows of every part."""
-
-    train: list[Rows]
-    validation: dict[str, list[Rows]]
-    test: list[Rows]
+GUARDED_DEVICES: Final = 8
+"""Devices of a recording whose features are made again for the guard."""
 
 
 class GateError(Exception):
     """A model did not reach its bar and was not written."""
 
 
-def train(domain: str, recipe: Recipe, shelves: Path, report: Report) -> Manifest:
+def train(
+    domain: str,
+    recipe: Recipe,
+    shelves: Path,
+    report: Report,
+    data_folder: Folder | None = None,
+    *,
+    ablate: bool = False,
+) -> Manifest:
     """Make the shelf of a domain in the folder ``shelves/domain``.
 
+    :param data_folder: recorded data, where the recipe learns from some
+    :param ablate: fit again without each part of regularisation and augmentation, and say in the card what it changes
+    :raises DataError: the recipe learns from recorded data that is not there; nothing was simulated or written
+    :raises LeakError: training would see what it is tested on
     :raises GateError: the model did not reach its bar; nothing was written
     :raises MicroMissingError: TFLite Micro is not installed, so its arena cannot be measured
     """
-    data = simulate_all(recipe, report)
+    everything = gather(recipe, data_folder, report, tried=ablate)
+    data = used(everything, recipe.augmentations)
     guard(data, recipe)
     report("fitting", 0.6)
-    scale = scaling(_normal(data.train), recipe.clip)
-    fitted = fit(part_of(data.train, scale), {n: part_of(r, scale) for n, r in data.validation.items()}, recipe.net)
-    report("choosing thresholds", 0.8)
+    scale = scaling(normal(data.train), recipe.clip)
+    fitted = fit(
+        trained_on(data.train, scale), {name: seen(rows, scale) for name, rows in sets(data).items()}, recipe.net
+    )
+    report("choosing thresholds", 0.7)
     draft = describe(domain, recipe, fitted, scale)
-    chosen = choose(draft, fitted, recipe, data)
-    draft = draft.model_copy(update={"judging": chosen})
-    report("measuring", 0.9)
+    draft = draft.model_copy(update={"judging": choose(draft, fitted, recipe, data)})
+    report("measuring", 0.75)
     model = measure.Model(manifest=draft, fitted=fitted, scale=scale, recipe=recipe)
-    results = measure.measure(model, data.validation, data.test, GATE)
+    results = measure.measure(model, data.validation, data.test, GATE, data.watched)
     vectors = golden.vectors(draft, fitted.int8_model, data.test[0])
-    folder = shelves / domain
     final = draft.model_copy(
         update={
             "metrics": results.metrics,
             "naive": results.naive,
-            "training": _training(domain, recipe, data),
+            "training": _training(domain, recipe, data, data_folder),
             "parity_quanta": golden.parity_quanta(fitted.int8_model, vectors),
-            "reference": reference(draft, fitted.int8_model, data.train),
+            "reference": reference(
+                draft, fitted.int8_model, [each for fleets in data.validation.values() for each in fleets]
+            ),
         }
     )
-    failed = [metric for metric in final.metrics if not metric.passed]
-    if failed:
-        raise GateError("; ".join(f"{m.name} on {m.data} is {m.int8:.3f}, its bar is {m.gate}" for m in failed))
-    _write(folder, final, fitted, vectors, results)
+    failed = [f"{m.name} on {m.data} is {m.int8:.3f}, its bar is {m.gate}" for m in final.metrics if not m.passed]
+    if failed := failed + measure.lost(final.metrics):
+        raise GateError("; ".join(failed))
+    compared = (
+        ablation.compare(recipe, everything, scale, lambda what: report(f"fitting {what}", 0.8)) if ablate else []
+    )
+    folder = shelves / domain
+    final = _write(folder, final, fitted, vectors)
+    pictures = plots.draw(folder, fitted, results.scored, results.events.delays_s)
+    (folder / manifests.CARD).write_text(card.text(final, fitted, results, pictures, compared), encoding="utf-8")
     report("done", 1.0)
     return final
 
 
-def simulate_all(recipe: Recipe, report: Report) -> Data:
-    """Simulate the fleets of every part and cut them into windows."""
-    total = sum(recipe.fleets.values())
-    done = 0
-
-    def run(part: str, numbers: Sequence[int]) -> list[Rows]:
-        nonlocal done
-        rows = []
-        for number in numbers:
-            report(f"simulating {part} fleets", 0.6 * done / total)
-            rows.append(fleet_rows(recipe, part, number))
-            done += 1
-        return rows
-
-    validation = range(recipe.fleets["validation"])
-    return Data(
-        train=run("train", range(recipe.fleets["train"])),
-        validation={
-            "ordinary fleets": run("validation", validation[::2]),
-            "mostly harmless": run("validation", validation[1::2]),
-        },
-        test=run("test", range(recipe.fleets["test"])),
-    )
-
-
-def fleet_rows(recipe: Recipe, part: str, number: int) -> Rows:
-    """Every second fleet is mostly harmless, in every part."""
-    world = recipe.world()
-    shares = MOSTLY_HARMLESS if number % 2 else ORDINARY
-    recording = simulate(world, recipe.plan(part)[number], shares)
-    return rows_of(recording, recipe.window.spec, recipe.features, recipe.labeller(world))
-
-
 def guard(data: Data, recipe: Recipe) -> None:
-    """Refuse parts that know of each other.
+    """Refuse parts that know of each other, and features that know too much.
 
     :raises LeakError: they do
     """
     window_s = recipe.window.length_s
-    train, test = keys(data.train), keys(data.test)
-    for rows in data.validation.values():
-        check_disjoint(train, keys(rows), window_s=window_s, embargo_s=window_s)
-        check_disjoint(keys(rows), test, window_s=window_s, embargo_s=window_s)
-    check_disjoint(train, test, window_s=window_s, embargo_s=window_s)
+    makes = {make.name: make for make in recipe.makes}
+    fleets = joined([group.rows for group in data.train if group.name not in makes]).keys
+    test = examples(data.test).keys
+    for name, rows in sets(data).items():
+        if name in makes:
+            continue
+        check_disjoint(fleets, rows.keys, window_s=window_s, embargo_s=window_s)
+        check_disjoint(rows.keys, test, window_s=window_s, embargo_s=window_s)
+    check_disjoint(fleets, test, window_s=window_s, embargo_s=window_s)
+    for group in data.train:
+        check_no_label(group.rows.features, group.rows.label, recipe.features)
+        if (make := makes.get(group.name)) is not None:
+            length_s, held_out = make.spec(recipe.window).length_s, data.watched[make.name].keys
+            embargo_s = make.embargo_s if isinstance(make, Recorded) else length_s
+            check_disjoint(group.rows.keys, held_out, window_s=length_s, embargo_s=embargo_s)
+            if isinstance(make, Recorded):
+                check_before(group.rows.keys, make.until_s)
+                check_before(held_out, make.until_s)
+    for sample in data.samples:
+        guard_features(sample, recipe)
 
 
-def keys(parts: Sequence[Rows]) -> Keys:
-    """Return where the rows of a part come from."""
-    return Keys(
-        device=np.concatenate(
-            [np.array([str(device) for device in rows.recording.devices])[rows.device] for rows in parts]
-        ),
-        end_s=np.concatenate([rows.end_s for rows in parts]),
+def guard_features(sample: Sample, recipe: Recipe) -> None:
+    """Refuse features of a recording that know the future, or how long ago a device began.
+
+    :raises LeakError: one does
+    """
+    recording = _few(sample.recording)
+    lengths = np.cumsum([len(times) for times in recording.times])[:-1]
+
+    def cut(values: NDArray[np.float32]) -> Rows:
+        changed = replace(recording, values=tuple(np.split(values, lengths)))
+        return rows_of(changed, sample.spec, recipe.features, sample.labeller)
+
+    def features(values: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        found = cut(values)
+        return found.end_s, found.features
+
+    values = np.concatenate(recording.values)
+    rows = cut(values)
+    kept = rows.scored
+    check_no_clock(rows.features[kept], rows.device[kept], rows.end_s[kept], recipe.features)
+    at_s = recording.start_s + 0.6 * (recording.end_s - recording.start_s)
+    check_causal(features, np.concatenate(recording.times), values, at_s)
+
+
+def _few(recording: Recording) -> Recording:
+    """Return a recording of the first devices alone."""
+    few = slice(GUARDED_DEVICES)
+    return replace(
+        recording,
+        devices=recording.devices[few],
+        times=recording.times[few],
+        values=recording.values[few],
+        sent_s=recording.sent_s[few],
+        physical=recording.physical[few],
+        truths=(),
     )
-
-
-def part_of(parts: Sequence[Rows], scale: Scaling) -> Part:
-    """Return the rows of a part that the gateway would score and judge, as the net sees them."""
-    kept = [rows.scored & ~rows.broken for rows in parts]
-    return Part(
-        features=scale(np.concatenate([rows.features[keep] for rows, keep in zip(parts, kept, strict=True)])),
-        label=np.concatenate([rows.label[keep] for rows, keep in zip(parts, kept, strict=True)]),
-        weight=np.concatenate([rows.weight[keep] for rows, keep in zip(parts, kept, strict=True)]),
-    )
-
-
-def _normal(parts: Sequence[Rows]) -> NDArray[np.float32]:
-    return np.concatenate([rows.features[rows.scored & ~rows.label & (rows.weight > 0.0)] for rows in parts])
 
 
 def describe(domain: str, recipe: Recipe, fitted: Fitted, scale: Scaling) -> Manifest:
@@ -183,28 +194,45 @@ def describe(domain: str, recipe: Recipe, fitted: Fitted, scale: Scaling) -> Man
 
 
 def choose(draft: Manifest, fitted: Fitted, recipe: Recipe, data: Data) -> Judging:
-    """Return the thresholds whose worst validation set is best."""
+    """Return the thresholds whose worst validation set of fleets is best; where several are, makes have their say."""
     scorer = LiteRtScorer(fitted.int8_model, draft)
-    sets = {name: [(rows, scorer.score(rows.features)) for rows in fleets] for name, fleets in data.validation.items()}
-    ways = judging.candidates(recipe.window.hop_s, recipe.dwell_hops, recipe.cooldown_s)
-    return judging.choose(sets, ways, recipe).judging
+    fleets = {name: [(rows, scorer.score(rows.features)) for rows in each] for name, each in data.validation.items()}
+    others = [(data.watched[name].label, scorer.score(data.watched[name].features)) for name in data.makes]
+    ways = judging.candidates(recipe.window.hop_s, recipe.dwell_hops, recipe.cooldown_s, recipe.raise_at)
+    return judging.choose(fleets, ways, recipe, others).judging
 
 
-def _training(domain: str, recipe: Recipe, data: Data) -> Training:
-    parts = {"train": data.train, **data.validation, "test": data.test}
-    names = {part: "validation" if part in data.validation else part for part in parts}
+def _training(domain: str, recipe: Recipe, data: Data, folder: Folder | None) -> Training:
+    windows = {f"train: {group.name}": len(group.rows.label) for group in data.train}
+    windows |= {f"validation: {name}": len(rows.label) for name, rows in sets(data).items()}
+    beside = "".join(f" Beside them {make.words}." for make in recipe.makes)
     return Training(
-        command=f"edgefleet models train {domain}",
+        command=f"edgefleet models train {domain}" + (" --data DIR" if recipe.recorded else ""),
         data=(
             f"Simulated fleets of {recipe.devices} devices, {recipe.life_s / 3600.0:g} h each, every second one mostly "
-            f"harmless events. A positive row is {recipe.label_words}."
+            f"harmless events. A positive row is {recipe.label_words}.{beside}"
         ),
-        seeds={part: tuple(fleet.seed for fleet in recipe.plan(part)) for part in dict.fromkeys(names.values())},
-        windows={part: sum(int(rows.scored.sum()) for rows in fleets) for part, fleets in parts.items()},
+        seeds={part: tuple(fleet.seed for fleet in recipe.plan(part)) for part in recipe.fleets},
+        windows={**windows, "test": len(examples(data.test).label)},
+        recorded=tuple(_origin(make, data, folder) for make in recipe.recorded),
     )
 
 
-def _write(folder: Path, final: Manifest, fitted: Fitted, vectors: Vectors, results: measure.Results) -> None:
+def _origin(make: Recorded, data: Data, folder: Folder | None) -> manifests.Recorded:
+    given = needed(folder, [make.name])
+    names = [name for pattern in make.files for name in given.names(pattern)]
+    (group,) = [group for group in data.train if group.name == make.name]
+    return manifests.Recorded(
+        name=make.name,
+        files={name: hashlib.sha256(given.read(name)).hexdigest() for name in names},
+        licence=make.licence,
+        attribution=make.attribution,
+        rows={"train": len(group.rows.label), "validation": len(data.watched[make.name].label)},
+        until=datetime.fromtimestamp(make.until_s, UTC).isoformat(),
+    )
+
+
+def _write(folder: Path, final: Manifest, fitted: Fitted, vectors: Vectors) -> Manifest:
     folder.mkdir(parents=True, exist_ok=True)
     check_model(folder / manifests.MODEL, fitted.int8_model, final)
     (folder / manifests.MODEL).write_bytes(fitted.int8_model)
@@ -213,4 +241,4 @@ def _write(folder: Path, final: Manifest, fitted: Fitted, vectors: Vectors, resu
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifests.HASHED}
     final = final.model_copy(update={"sha256": hashes})
     manifests.write(folder, final)
-    (folder / manifests.CARD).write_text(card.text(final, fitted, results), encoding="utf-8")
+    return final

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.training.card import RECORDED, disagreement, with_recorded
+from models.training.ablation import Variant
+from models.training.card import RECORDED, comparison, disagreement, with_recorded
 from models.training.network import Fitted, Net, best_of
 from models.training.plots import draw, precision_recall, reliability
 from models.training.recorded.rows import Row
@@ -31,6 +32,14 @@ def test_a_set_that_ranks_lower_and_one_that_peaked_elsewhere_are_named() -> Non
     assert "other alone would have kept epoch 1, 0.100 better" in said
 
 
+def test_comparison_names_the_set_that_loses_most_without_each_part() -> None:
+    shipped = Variant(name="as shipped", ranks={"fleets": 0.9, "tills": 0.3})
+    without = Variant(name="without weight decay", ranks={"fleets": 0.91, "tills": 0.25})
+    said = "\n".join(comparison([shipped, without], "retail"))
+    assert "| without weight decay | 0.9100 | 0.2500 | -0.0500, tills |" in said
+    assert "--ablate" in "\n".join(comparison([], "retail"))
+
+
 def test_recorded_figures_take_their_place_and_are_replaced_by_newer_ones() -> None:
     card = f"# cows\n\n{RECORDED}\n\nNot measured yet.\n\n## Limits\n\nMany.\n"
     once = with_recorded(card, [ROW], ["Tried: a fever curve."])
@@ -43,8 +52,8 @@ def test_recorded_figures_take_their_place_and_are_replaced_by_newer_ones() -> N
 
 def test_the_epoch_kept_is_the_worst_sets_best_or_the_one_nearest_to_every_sets_own_best() -> None:
     easy, hard = (0.90, 0.99, 0.95), (0.30, 0.31, 0.33)
-    assert best_of([easy, hard], Net()) == 2
-    assert best_of([easy, hard], Net(against="own best")) == 1
+    assert best_of([easy, hard], Net(against="worst")) == 2
+    assert best_of([easy, hard], Net()) == 1
 
 
 def test_precision_and_recall_of_four_rows() -> None:

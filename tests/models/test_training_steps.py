@@ -71,6 +71,15 @@ def test_choice_takes_the_threshold_that_holds_in_every_set(rows: Rows) -> None:
     assert chosen.worst == 1.0
 
 
+def test_among_thresholds_that_do_as_well_on_fleets_the_other_makes_rows_decide(rows: Rows) -> None:
+    right = {"a": [(rows, rows.label.astype(np.float32))]}
+    label = np.arange(100) < 50
+    other = [(label, np.where(label, 0.65, 0.55).astype(np.float32))]
+    ways = [way(0.5), way(0.6), way(0.9)]
+    assert judging.choose(right, ways, RECIPE, other).judging.raise_at == 0.6
+    assert judging.choose(right, ways, RECIPE).judging.raise_at != 0.6
+
+
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow (extra train) is not installed")
 @pytest.mark.filterwarnings("ignore")  # TensorFlow's own
 def test_fitted_net_ranks_as_float_and_int8_and_may_run_anywhere() -> None:

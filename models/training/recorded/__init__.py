@@ -1,5 +1,7 @@
-"""Recorded public data, read where the user keeps it: never copied, never trained on, every file checked by its hash.
+"""Recorded public data, read where the user keeps it: never copied, every file checked by its hash.
 
+What a shelf learns from it, its recipe names, and docs/decisions/0007 says why: data under a permissive licence, its
+earlier part, an embargo before what is scored. Data under copyleft or without a licence is only ever evaluated on.
 Each domain's module has ``evaluate(folder, shelf) -> list[Row]``: the shelf as it is shipped, windows and features by
 the gateway's own code, thresholds frozen, nothing seen before its time.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,6 +64,19 @@ class Folder:
     def holds(self, pattern: str) -> bool:
         """Return whether any file matches."""
         return next(self.path.glob(pattern), None) is not None
+
+
+def needed(folder: Folder | None, names: Sequence[str]) -> Folder:
+    """Return the folder of recorded data that is to be learned from.
+
+    :raises DataError: there is none; says what is missing and what to do
+    """
+    if folder is None:
+        raise DataError(
+            f"This shelf learns from recorded data too: {', '.join(names)}. Get the original files from their source "
+            f"(the shelf's card names it), and point --data or {VARIABLE} at the folder that holds them."
+        )
+    return folder
 
 
 def folder_of(given: Path | None, *, unchecked: bool = False) -> Folder | None:

@@ -19,12 +19,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.frames import Frames
+from contract.domains import RETAIL
+from contract.topics import DeviceId
+from gateway.frames import Frames, WindowSpec
 from gateway.inference.shelf import Shelf
+from models.training.dataset import Labels
 from models.training.metrics import auc, average_precision
 from models.training.recorded import Folder
 from models.training.recorded.rows import Row
 from models.training.recorded.serving import Samples, score
+from models.training.simulate import Recording
 
 FILES: Final = "freshretail/*.csv.gz"
 HOUR_S: Final = 3600.0
@@ -32,7 +36,12 @@ AHEAD_H: Final = 3
 FIRST_HOUR, LAST_HOUR = 6, 18
 TESTED_FROM: Final = datetime(2024, 6, 6, tzinfo=UTC).timestamp()
 """Shop-local time, read as UTC: the calendar features of the shelf then see the shop's own hours."""
-CHANNELS: Final = 5
+CHANNELS: Final = len(RETAIL.channels)
+STOCK: Final = RETAIL.channel_names.index("stock_fraction")
+TILL: Final = replace(
+    RETAIL, period_s=HOUR_S, channels=tuple(replace(channel, flat_line_s=None) for channel in RETAIL.channels)
+)
+"""A shelf without a load cell: "in stock" never moves for days, and nothing is broken."""
 DATA: Final = "FreshRetail dev"
 
 
@@ -101,6 +110,36 @@ def read(folder: Folder) -> tuple[Samples, NDArray[np.bool_], float]:
     device = np.repeat(np.arange(len(product)), hours)
     time_s = np.tile(first_s + HOUR_S * np.arange(hours, dtype=np.float64), len(product))
     return Samples(device=device, time_s=time_s, values=table), np.stack([row[:hours] for row in flags]), first_s
+
+
+def recording(folder: Folder, until_s: float) -> Recording:
+    """Return what the tills sent before a time, each as one device of a site of its own."""
+    samples, flags, start_s = read(folder)
+    products = len(flags)
+    hours = min(flags.shape[1], int((until_s - start_s) // HOUR_S))
+    values = samples.values.reshape(products, -1, CHANNELS)[:, :hours]
+    times = start_s + HOUR_S * np.arange(hours, dtype=np.float64)
+    return Recording(
+        domain=TILL,
+        devices=tuple(DeviceId(f"freshretail-{number:03d}", RETAIL.name, "till") for number in range(products)),
+        times=(times,) * products,
+        values=tuple(values),
+        sent_s=(times,) * products,
+        physical=values,
+        start_s=start_s,
+        truths=(),
+    )
+
+
+def running_out(
+    recording: Recording, _spec: WindowSpec, device: NDArray[np.int64], end_s: NDArray[np.float64]
+) -> Labels:
+    """Label windows after which the product is out within three hours; only those weigh that evaluation asks for."""
+    flags = recording.physical[:, :, STOCK] < 0.5
+    hour = np.round((end_s - recording.start_s) / HOUR_S).astype(np.int64) - 1
+    day_hour = (end_s - HOUR_S) % 86400.0 // HOUR_S
+    asked = (day_hour >= FIRST_HOUR) & (day_hour <= LAST_HOUR) & (hour + AHEAD_H < flags.shape[1])
+    return coming(flags)[device, hour], (asked & ~flags[device, hour]).astype(np.float32)
 
 
 def coming(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
