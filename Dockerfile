@@ -1,4 +1,4 @@
-# The project's own image: gateway and simulated fleet. linux/amd64 and linux/arm64.
+# The project's own image: gateway, console and simulated fleet. linux/amd64 and linux/arm64.
 # Versions come from uv.lock, checked by hash.
 
 FROM python:3.11-slim AS build
@@ -6,9 +6,10 @@ WORKDIR /build
 RUN --mount=type=cache,target=/root/.cache pip install --quiet --root-user-action=ignore uv
 COPY pyproject.toml uv.lock ./
 ENV UV_PROJECT_ENVIRONMENT=/opt/edgefleet/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
-RUN --mount=type=cache,target=/root/.cache uv sync --quiet --frozen --no-install-project --no-dev --extra demo
+RUN --mount=type=cache,target=/root/.cache uv sync --quiet --frozen --no-install-project --no-dev --extra demo --extra console
 COPY contract /opt/edgefleet/app/contract
 COPY gateway /opt/edgefleet/app/gateway
+COPY console /opt/edgefleet/app/console
 COPY simulator /opt/edgefleet/app/simulator
 COPY edgefleet /opt/edgefleet/app/edgefleet
 COPY models /opt/edgefleet/app/models
@@ -20,7 +21,9 @@ FROM python:3.11-slim
 # volumes take the owner of the folder that they are mounted on
 RUN useradd --system --uid 10001 --user-group --no-create-home gateway \
     && useradd --system --uid 10002 --user-group --no-create-home fleet \
+    && useradd --system --uid 10003 --gid gateway --no-create-home console \
     && install -d -o gateway -g gateway -m 0750 /var/lib/edgefleet \
+    && install -d -o console -g gateway -m 0700 /var/lib/edgefleet-console \
     && install -d -m 0755 /run/edgefleet
 COPY --from=build /opt/edgefleet /opt/edgefleet
 ENV PATH=/opt/edgefleet/venv/bin:$PATH PYTHONPATH=/opt/edgefleet/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -138,11 +138,11 @@ def _standing(answers: list[Label]) -> Standing:
 
 
 class LabelStore:
-    """The labels of one state folder; may be used from any thread."""
+    """The labels in one folder; may be used from any thread."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         """Remember the file; it is made by the first answer."""
-        self._path = (state_dir / LABELS).absolute()
+        self._path = (folder / LABELS).absolute()
         self._lock = threading.Lock()
 
     def add(self, one: Label) -> None:

@@ -22,14 +22,14 @@ LONGEST: Final = 1024
 
 
 class Passwords:
-    """The passwords of one state folder."""
+    """The passwords in one folder."""
 
-    def __init__(self, state_dir: Path, hasher: PasswordHasher | None = None) -> None:
+    def __init__(self, folder: Path, hasher: PasswordHasher | None = None) -> None:
         """Remember the file; it is read by each call, so that a changed password counts at once.
 
         ``hasher`` says what a guess costs; by default argon2id with the second choice of RFC 9106.
         """
-        self._path = state_dir / PASSWORDS
+        self._path = folder / PASSWORDS
         self._hasher = hasher or PasswordHasher()
 
     def put(self, role: Role, password: str) -> None:
@@ -48,6 +48,19 @@ class Passwords:
             beside.replace(self._path)
         except OSError as error:
             raise PasswordError(f"{self._path} cannot be written ({error.strerror}).") from error
+
+    def take(self, role: Role, file: Path) -> None:
+        """Set a role's password to the first line of a file, as secret stores give it, unless it is that already.
+
+        :raises PasswordError: the file cannot be read, or the password is refused
+        """
+        try:
+            with file.open(encoding="utf-8") as lines:
+                password = lines.readline().rstrip("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PasswordError(f"{file} cannot be read ({error}). It should hold the {role}'s password.") from error
+        if self.role(password) != role:
+            self.put(role, password)
 
     def any(self) -> bool:
         """Tell whether a password is set.

@@ -37,7 +37,9 @@ class Options:
     """How the console runs."""
 
     state_dir: Path
-    """State folder of a gateway; the console writes ``labels.db`` and its passwords there, and nothing else."""
+    """State folder of a gateway; never written to, unless it is :attr:`own_dir` too."""
+    own_dir: Path
+    """Folder for all that the console writes: ``labels.db`` and its passwords."""
     models_dir: Path
     """Folder of the shelves."""
     host: str = "127.0.0.1"
@@ -73,7 +75,7 @@ def build(options: Options, watch: Watch) -> ASGIApp:
 
     :raises ListenError: it would listen beyond loopback without a password
     """
-    passwords = Passwords(options.state_dir)
+    passwords = Passwords(options.own_dir)
     loopback = is_loopback(options.host)
     if not loopback and not passwords.any():
         message = (
@@ -117,7 +119,7 @@ async def serve(options: Options, say: Callable[[str], None], *, wall_s: Callabl
 
     :raises ConsoleError: it may not, or cannot, listen there
     """
-    watch = Watch(options.state_dir, options.models_dir, wall_s=wall_s)
+    watch = Watch(options.state_dir, options.own_dir, options.models_dir, wall_s=wall_s)
     app = build(options, watch)
     with closing(_socket(options.host, options.port)) as listener:
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)

@@ -76,15 +76,17 @@ class Snapshot:
 class Watch:
     """Keeps the newest snapshot of one state folder."""
 
-    def __init__(self, state_dir: Path, models_dir: Path, *, wall_s: Callable[[], float] = time.time) -> None:
-        """Remember the folders; nothing is read before the first look."""
-        self.state_dir = state_dir
+    def __init__(
+        self, state_dir: Path, own_dir: Path, models_dir: Path, *, wall_s: Callable[[], float] = time.time
+    ) -> None:
+        """Remember the folders: the gateway's, ours, the shelves'; nothing is read before the first look."""
         self.store = LocalReader(state_dir / STORE)
-        self.labels = LabelStore(state_dir)
+        self.labels = LabelStore(own_dir)
         self.now_s = wall_s
         self.snapshot = Snapshot()
         self.watchers = 0
         """Browsers that look on."""
+        self._files = (state_dir / STORE, state_dir / f"{STORE}-wal", own_dir / LABELS)
         self._models_dir = models_dir
         self._shelves: tuple[Signature, dict[str, Shelf]] = ((), {})
         self._signature: Signature = ()
@@ -108,7 +110,7 @@ class Watch:
 
     def look(self) -> Snapshot:
         """Read what changed and return the newest snapshot."""
-        signature = _signature(self.state_dir / name for name in (STORE, f"{STORE}-wal", LABELS))
+        signature = _signature(self._files)
         if signature == self._signature and not self.snapshot.fault:
             return self.snapshot
         try:

@@ -7,16 +7,19 @@
 #     --broker-user NAME --broker-password-file FILE     how to log in there
 #     --influx URL --influx-token-file FILE              also forward to an InfluxDB
 #     --gateway NAME                       name of this gateway; default: the host's
+#     --console HOST:PORT                  also serve the web page, such as 127.0.0.1:8080; `--console off` takes it away again
 #   deploy/install.sh --uninstall          remove everything but the data in /var/lib/edgefleet (settings are kept there too)
 #
 # An upgrade keeps settings, journal, outbox and device state: the new version is put beside the old one, must accept the
 # settings, and only then takes its place. What it makes: /opt/edgefleet, /etc/edgefleet, /var/lib/edgefleet, a user edgefleet,
-# /usr/local/bin/edgefleet, a systemd unit and, with the broker, three files below /etc/mosquitto.
+# /usr/local/bin/edgefleet, a systemd unit, with the console a second one and /var/lib/edgefleet-console, and with the broker
+# three files below /etc/mosquitto.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd)
 CHECKOUT=$(dirname "$HERE")
 OPT=/opt/edgefleet ETC=/etc/edgefleet STATE=/var/lib/edgefleet UNIT=/etc/systemd/system/edgefleet.service
+CONSOLE_UNIT=/etc/systemd/system/edgefleet-console.service CONSOLE_ENV=$ETC/console.env
 COMMAND=/usr/local/bin/edgefleet BROKER_CONF=/etc/mosquitto/conf.d/edgefleet.conf
 BROKER_ACL=/etc/mosquitto/edgefleet.acl BROKER_PASSWORDS=/etc/mosquitto/edgefleet.passwords
 
@@ -27,12 +30,12 @@ refuse() {
 }
 running_systemd() { [ -d /run/systemd/system ]; }
 
-action=install wheel="" broker="" broker_user="" broker_password="" influx="" influx_token=""
+action=install wheel="" broker="" broker_user="" broker_password="" influx="" influx_token="" console=""
 gateway=$(tr '[:upper:]' '[:lower:]' </etc/hostname 2>/dev/null | tr -cd 'a-z0-9-' | cut -c1-64 || true)
 while [ $# -gt 0 ]; do
     case $1 in
     --uninstall) action=uninstall ;;
-    --wheel | --broker | --broker-user | --broker-password-file | --influx | --influx-token-file | --gateway)
+    --wheel | --broker | --broker-user | --broker-password-file | --influx | --influx-token-file | --gateway | --console)
         [ $# -ge 2 ] || refuse "$1 needs a value"
         case $1 in
         --wheel) wheel=$2 ;;
@@ -42,11 +45,12 @@ while [ $# -gt 0 ]; do
         --influx) influx=$2 ;;
         --influx-token-file) influx_token=$2 ;;
         --gateway) gateway=$2 ;;
+        --console) console=$2 ;;
         esac
         shift
         ;;
     -h | --help)
-        sed -n '2,17s/^# \{0,1\}//p' "$0"
+        sed -n '2,19s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *) refuse "$1 is not an option; --help lists them" ;;
@@ -67,6 +71,7 @@ check() {
     [ -z "$broker_user" ] || [ -f "$broker_password" ] || faults="$faults\n  --broker-user needs --broker-password-file"
     [ -z "$broker_user" ] || [ -n "$broker" ] || faults="$faults\n  --broker-user goes with --broker"
     [[ $gateway =~ ^[a-z0-9-]{1,64}$ ]] || faults="$faults\n  --gateway: a name of a-z, 0-9 and '-'"
+    [[ $console =~ ^(|off|[]A-Za-z0-9:.[-]+:[0-9]{1,5})$ ]] || faults="$faults\n  --console: HOST:PORT, or off"
     [ -z "$faults" ] || refuse "nothing was changed.$(echo -e "$faults")"
 }
 
@@ -104,6 +109,9 @@ user() {
     install -d -m 0750 -o root -g edgefleet "$ETC"
 }
 
+# Whether the console is wanted: now, or since an installation before.
+with_console() { [ "$console" != off ] && { [ -n "$console" ] || [ -f "$CONSOLE_ENV" ]; }; }
+
 # Says what this release is, so that the same one is not installed twice.
 fingerprint() {
     if [ -n "$wheel" ]; then
@@ -117,6 +125,7 @@ fingerprint() {
 release() {
     local name target
     name=$(fingerprint)
+    ! with_console || name=$name-console
     target=$OPT/releases/$name
     if [ -f "$target/complete" ]; then
         say "release $name is there"
@@ -126,7 +135,7 @@ release() {
         mkdir -p "$OPT/releases"
         python3 -m venv "$target"
         if [ -n "$wheel" ]; then
-            "$target/bin/pip" install --quiet --disable-pip-version-check "$wheel"
+            "$target/bin/pip" install --quiet --disable-pip-version-check "$wheel$(! with_console || echo '[console]')"
         else
             from_checkout "$target"
         fi
@@ -142,7 +151,8 @@ from_checkout() {
     tools=$(mktemp -d)
     python3 -m venv "$tools/venv"
     "$tools/venv/bin/pip" install --quiet --disable-pip-version-check uv hatchling
-    (cd "$CHECKOUT" && "$tools/venv/bin/uv" export --quiet --frozen --no-emit-project --no-dev --no-default-groups) >"$tools/requirements.txt"
+    (cd "$CHECKOUT" && "$tools/venv/bin/uv" export --quiet --frozen --no-emit-project --no-dev --no-default-groups \
+        $(! with_console || echo --extra console)) >"$tools/requirements.txt"
     "$tools/venv/bin/uv" pip install --quiet --no-cache --python "$target/bin/python" --require-hashes -r "$tools/requirements.txt"
     build=$tools/checkout
     mkdir "$build"
@@ -213,6 +223,19 @@ local_broker() {
     fi
 }
 
+console() {
+    if ! with_console; then
+        rm -f "$CONSOLE_ENV" "$ETC/console.password"
+        return 0
+    fi
+    secret "$ETC/console.password" root   # systemd hands it over
+    if [ -n "$console" ]; then
+        echo "LISTEN=$console" >"$CONSOLE_ENV.new"
+        chmod 0640 "$CONSOLE_ENV.new"
+        mv "$CONSOLE_ENV.new" "$CONSOLE_ENV"
+    fi
+}
+
 accepted() { # the new release must accept the settings, as the user that it will run as, before it takes over
     runuser -u edgefleet -- "$NEW/bin/edgefleet" gateway -c "$ETC/gateway.yaml" --check ||
         refuse "the settings do not hold for this release; the old one goes on. Mend $ETC/gateway.yaml and run this again."
@@ -225,12 +248,23 @@ take_over() {
     mv -T "$OPT/current.new" "$OPT/current"
     ln -sfn "$OPT/current/bin/edgefleet" "$COMMAND"
     cmp -s "$NEW/share/edgefleet/edgefleet.service" "$UNIT" || install -D -m 0644 "$NEW/share/edgefleet/edgefleet.service" "$UNIT"
+    if with_console; then
+        cmp -s "$NEW/share/edgefleet/edgefleet-console.service" "$CONSOLE_UNIT" ||
+            install -D -m 0644 "$NEW/share/edgefleet/edgefleet-console.service" "$CONSOLE_UNIT"
+    else
+        remove_console
+    fi
     install -m 0755 "$HERE/install.sh" "$OPT/install.sh" 2>/dev/null || true   # for --uninstall, when the checkout is gone
     if command -v systemctl >/dev/null; then
         ! running_systemd || systemctl daemon-reload
         systemctl enable --quiet edgefleet
         if running_systemd && { [ "$before" != "$NEW" ] || ! systemctl --quiet is-active edgefleet; }; then
             systemctl restart edgefleet
+        fi
+        ! with_console || systemctl enable --quiet edgefleet-console
+        if with_console && running_systemd &&
+            { [ "$before" != "$NEW" ] || [ -n "$console" ] || ! systemctl --quiet is-active edgefleet-console; }; then
+            systemctl restart edgefleet-console
         fi
     fi
     for release in "$OPT"/releases/*; do   # the one before is kept, to go back to
@@ -240,8 +274,18 @@ take_over() {
 
 # ---- removal -----------------------------------------------------------------------------------------------------------
 
+remove_console() { # what operators said stays, in /var/lib/edgefleet-console
+    [ -f "$CONSOLE_UNIT" ] || return 0
+    if command -v systemctl >/dev/null; then
+        ! running_systemd || systemctl stop edgefleet-console
+        systemctl disable --quiet edgefleet-console
+    fi
+    rm -f "$CONSOLE_UNIT"
+}
+
 uninstall() {
     [ "$(id -u)" -eq 0 ] || refuse "run it as root"
+    remove_console
     if command -v systemctl >/dev/null && [ -f "$UNIT" ]; then
         ! running_systemd || systemctl stop edgefleet
         systemctl disable --quiet edgefleet
@@ -280,8 +324,10 @@ user
 release
 settings
 local_broker
+console
 accepted
 take_over
 say "release $(basename "$NEW") is installed; settings: $ETC/gateway.yaml"
 [ -n "$broker" ] || say "sensors log in to the broker as 'sensors', password in $ETC/sensors.password; people as 'viewer'"
+! with_console || say "console: $(cat "$CONSOLE_ENV"), password in $ETC/console.password"
 running_systemd || say "systemd does not run here: start it with runuser -u edgefleet -- $COMMAND gateway -c $ETC/gateway.yaml"

@@ -30,8 +30,8 @@ clean_root() {
         mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v -- -security | grep '/debian/\?$' | head -n 1)
         printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
             "$mirror" "$SUITE" /usr/share/keyrings/debian-archive-keyring.gpg >"$WORK/sources"
-        mmdebstrap --quiet --variant=minbase "$SUITE" "$tar.new" "$WORK/sources"
-        mv "$tar.new" "$tar"
+        mmdebstrap --quiet --variant=minbase "$SUITE" "$CACHE/new-$SUITE.tar" "$WORK/sources"   # by its ending, not a folder
+        mv "$CACHE/new-$SUITE.tar" "$tar"
     fi
     ROOT=$WORK/$SUITE
     mkdir "$ROOT"
@@ -122,6 +122,29 @@ sources:
     seq: n
 '
 
+# The console as its unit runs it: a user of its own with the gateway's group. It must answer, and may not write the state.
+CONSOLE='
+import os, pathlib, subprocess, sys, time, urllib.error, urllib.request
+group, own = int(sys.argv[1]), pathlib.Path("/tmp/own")
+own.mkdir()
+os.chown(own, 61234, 61234)
+password = pathlib.Path("/tmp/console.password")
+password.write_text(pathlib.Path("/etc/edgefleet/console.password").read_text())
+os.chown(password, 61234, 61234)
+who = dict(user=61234, group=61234, extra_groups=[group])
+assert subprocess.run(["touch", "/var/lib/edgefleet/x"], stderr=subprocess.DEVNULL, **who).returncode, "it may write the state"
+command = "edgefleet console --state /var/lib/edgefleet --own /tmp/own --listen 127.0.0.1:8080 --password-file /tmp/console.password"
+console = subprocess.Popen(command.split(), stdout=subprocess.PIPE, text=True, **who)
+try:
+    assert console.stdout.readline() == "console: http://127.0.0.1:8080\n"
+    answer = urllib.request.urlopen("http://127.0.0.1:8080/", timeout=10)
+    assert answer.url.endswith("/login?next=/"), answer.url
+    assert b"Password" in answer.read()
+finally:
+    console.terminate()
+    console.wait(20)
+'
+
 stored() { inside edgefleet audit --state /var/lib/edgefleet --json | python3 -c 'import json,sys; print([(r["stored"], r["lost"]) for r in json.load(sys.stdin)])'; }
 checksums() { (cd "$ROOT" && find opt/edgefleet etc usr/local etc/systemd -xdev -type f ! -path '*/__pycache__/*' ! -name '*-' -exec sha256sum {} + | sort); }
 
@@ -174,6 +197,23 @@ install_test() {
     grep -q 'a newer release' "$(inside readlink -f /opt/edgefleet/current | sed "s|^|$ROOT|")"/lib/python3*/site-packages/gateway/backoff.py || fail "the old release runs"
     broker_and_gateway '/opt/edgefleet/current/bin/python /root/sensor.py 30 20' 50
     [ "$(stored)" = "[(50, 0)]" ] || fail "after the upgrade: $(stored)"
+
+    step "the console, asked for afterwards, and taken away again"
+    inside /root/edgefleet/deploy/install.sh --console 127.0.0.1:8080
+    grep -qx 'LISTEN=127.0.0.1:8080' "$ROOT/etc/edgefleet/console.env" || fail "where the console listens"
+    [ "$(inside stat -c '%a %U %G' /etc/edgefleet/console.password)" = "640 root root" ] || fail "password's mode"
+    if command -v systemd-analyze >/dev/null; then
+        systemd-analyze security --offline=yes --no-pager "$ROOT/etc/systemd/system/edgefleet-console.service" | tail -n 1
+    fi
+    printf '%s' "$CONSOLE" >"$ROOT/root/console.py"
+    # shellcheck disable=SC2016 # for the inner shell
+    unshare --net --mount sh -c 'ip link set lo up; r=$1; mount -t proc proc "$r/proc" && mount --rbind /dev "$r/dev" && exec chroot "$r" python3 /root/console.py "$2"' \
+        sh "$ROOT" "$(inside id -g edgefleet)"
+    rm -rf "$ROOT/tmp/own" "$ROOT/tmp/console.password"
+    inside /root/edgefleet/deploy/install.sh
+    [ -f "$ROOT/etc/systemd/system/edgefleet-console.service" ] || fail "installing again took the console away"
+    inside /root/edgefleet/deploy/install.sh --console off
+    [ ! -e "$ROOT/etc/systemd/system/edgefleet-console.service" ] && [ ! -e "$ROOT/etc/edgefleet/console.env" ] || fail "the console is still there"
 
     step "an upgrade that the settings do not suit is refused, and the old release goes on"
     cp "$ROOT/etc/edgefleet/gateway.yaml" "$WORK/good.yaml"

@@ -22,6 +22,9 @@ TRUTH: Final = "truth.jsonl"
 MISSING: Final = "The console's libraries are not installed. Install them with: pip install 'edgefleet[console]'"
 
 State = Annotated[Path, typer.Option("--state", help="State folder of a gateway.", show_default=True)]
+Labels = Annotated[
+    Path, typer.Option("--state", help="State folder of a gateway, or the console's own.", show_default=True)
+]
 
 console_app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 labels_app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -34,10 +37,16 @@ def console(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Where to listen; beyond loopback a password must be set.")
     ] = "127.0.0.1:8080",
+    own: Annotated[
+        Path | None, typer.Option(help="Folder for what the console writes: answers, passwords.", show_default="STATE")
+    ] = None,
     models: Annotated[Path | None, typer.Option(help="Folder of the shelves.", show_default="the ones in use")] = None,
     truth: Annotated[Path | None, typer.Option(help="What simulate or demo wrote; STATE/truth.jsonl is found.")] = None,
     secure: Annotated[bool, typer.Option("--secure", help="A proxy before it speaks TLS: cookies need it.")] = False,
     set_password: Annotated[bool, typer.Option("--set-password", help="Ask for a password, keep it, and end.")] = False,
+    password_file: Annotated[
+        Path | None, typer.Option(help="Take the operator's password from this file's first line.")
+    ] = None,
     role: Annotated[Literal["operator", "viewer"], typer.Option(help="Whose password to set.")] = "operator",
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
@@ -54,17 +63,21 @@ def console(
         raise typer.Exit(REFUSED) from error
     from gateway.settings import Settings, shelves_folder
 
+    own = (own or state).absolute()
     try:
         if set_password:
-            Passwords(state).put(role, _ask_password())
+            Passwords(own).put(role, _ask_password())
             typer.echo(f"The password of the {role} is set.")
             return
         if not state.is_dir():
             typer.echo(f"{state} is not there. Point --state at the state_dir of a gateway.", err=True)
             raise typer.Exit(REFUSED)
         host, port = parse_listen(listen)
+        if password_file is not None:
+            Passwords(own).take("operator", password_file)
         options = Options(
             state_dir=state.absolute(),
+            own_dir=own,
             models_dir=models or shelves_folder(Settings()),
             host=host,
             port=port,
@@ -80,7 +93,7 @@ def console(
 @labels_app.command()
 def labels(
     *,
-    state: State = STATE_DIR,
+    state: Labels = STATE_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
 ) -> None:
     """List what operators said of alerts: acknowledged, snoozed, confirmed or false, with window, score and model.

@@ -16,6 +16,7 @@ from contract.domains import DOMAINS
 from contract.messages import Alert, Reason
 from contract.points import GATEWAY, FieldValue, Point, nanoseconds
 from contract.topics import DeviceId
+from contract.truth import Truth
 from gateway.ports import LedgerLine, Outputs, Quarantined, Readings
 from gateway.stores.local import LocalStore
 
@@ -42,6 +43,20 @@ def alert(who: DeviceId = PUMP, **changes: Any) -> Alert:
         "model_version": "1.0.0",
     }
     return Alert(**values | changes)
+
+
+def truth(who: DeviceId = PUMP, **changes: Any) -> Truth:
+    """Return an injected fault; ``changes`` differ."""
+    values: dict[str, Any] = {
+        "fault": "valve_closing",
+        "kind": "fault",
+        "site": who.site,
+        "domain": who.domain,
+        "device": who.device,
+        "onset_s": T0 + 500.0,
+        "end_s": T0 + 850.0,
+    }
+    return Truth(**values | changes)
 
 
 def line(who: DeviceId = PUMP, **changes: Any) -> LedgerLine:

@@ -27,7 +27,15 @@ class Secret:
     """What it is for, to people."""
 
 
-OWNERS: Final = {"mosquitto": 1883, "influxdb": 1000, "grafana": 472, "gateway": 10001, "simulator": 10002, "viewer": 0}
+OWNERS: Final = {
+    "mosquitto": 1883,
+    "influxdb": 1000,
+    "grafana": 472,
+    "gateway": 10001,
+    "simulator": 10002,
+    "console": 10003,
+    "viewer": 0,
+}
 """User and group id of each service; these are fixed in its image."""
 
 SECRETS: Final = (
@@ -37,6 +45,7 @@ SECRETS: Final = (
     Secret(file="influxdb/admin.password", variable="EDGEFLEET_INFLUX_PASSWORD", what="InfluxDB, user admin"),
     Secret(file="influxdb/admin.token", variable="EDGEFLEET_INFLUX_TOKEN", what="InfluxDB, all-access token"),
     Secret(file="grafana/admin.password", variable="EDGEFLEET_GRAFANA_PASSWORD", what="Grafana, user admin"),
+    Secret(file="console/operator.password", variable="EDGEFLEET_CONSOLE_PASSWORD", what="console, operator"),
 )
 BROKER_USERS: Final = {
     "gateway": "gateway/mqtt.password",

@@ -30,6 +30,8 @@ up)
 The stack is up.
   Grafana    http://127.0.0.1:$(setting EDGEFLEET_GRAFANA_PORT 3000)   user admin; password: make credentials
              Fleet overview: who is online, silent, alerting.  Maintenance alerts: what is wrong, since when and why.
+  Console    http://127.0.0.1:$(setting EDGEFLEET_CONSOLE_PORT 8080)   any name; password: make credentials
+             The fleet, its alerts and why; acknowledge them, say what was found.
   InfluxDB   http://127.0.0.1:$(setting EDGEFLEET_INFLUX_PORT 8086)   user admin; buckets edgefleet, edgefleet-alerts
   Broker     mqtt://127.0.0.1:$(setting EDGEFLEET_MQTT_PORT 1883)     user viewer; alerts stand retained on fleet/v1/+/+/+/alert
 The first alerts come from the day of history that the simulator sends first: within a minute or two.

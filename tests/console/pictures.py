@@ -80,6 +80,7 @@ def serve(folder: Path) -> None:
     last_s = LocalReader(folder / STORE).newest_points(GATEWAY, limit=1)[-1].time_ns / 1e9
     options = Options(
         state_dir=folder,
+        own_dir=folder,
         models_dir=shelves_folder(Settings()),
         port=0,
         truth=lambda: picture(folder / "truth.jsonl", folder),

@@ -6,8 +6,11 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +18,34 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from typer.testing import CliRunner
 
-from edgefleet.console_cli import labels_app
+from console.passwords import Role
+from edgefleet.console_cli import TRUTH, console_app, labels_app
+from edgefleet.running import write_truth
 from gateway.ports import Outputs
 from tests.console.browser import STARTS_MS, Console, Seen, running_browser, running_console
-from tests.console_stores import PUMP, T0, alert, health, line, small, wide, write
+from tests.console_stores import PUMP, T0, alert, health, line, small, truth, wide, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 DEVICE = "/device/plant-1/industrial/pump-01"
-PAGES = ("/", "/alerts", DEVICE, "/models", "/gateway", "/device/plant-1/industrial/nobody")
+PAGES = ("/", "/alerts", DEVICE, "/models", "/gateway", "/truth", "/device/plant-1/industrial/nobody")
+PASSWORDS: dict[Role, str] = {"viewer": "only looking on", "operator": "answers alerts"}
+OPENS = """(address) => new Promise((done) => {
+    const socket = new WebSocket(address);
+    socket.onopen = () => { socket.close(); done(true); };
+    socket.onerror = () => done(false);
+})"""
+FORGE = """(alert) => {
+    const list = document.querySelector("article.alert").closest(".live");
+    const button = document.createElement("button");
+    Object.assign(button.dataset, {act: "acknowledge", alert});
+    list.append(button);
+    button.click();
+    const form = document.createElement("form");
+    Object.assign(form.dataset, {act: "answer", alert, verdict: "confirmed"});
+    list.append(form);
+    form.requestSubmit();
+}"""
 expect.set_options(timeout=STARTS_MS)
 
 
@@ -37,6 +59,7 @@ def browser() -> Iterator[Browser]:
 def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("console")
     small(folder, time.time())
+    write_truth(folder / TRUTH, [truth(onset_s=T0 + 700.0), truth(fault="bumped", kind="look_alike", device="pump-02")])
     return folder
 
 
@@ -72,6 +95,16 @@ def opened(browser: Browser, console: Console, path: str, **context: Any) -> tup
     return page, seen
 
 
+def findings(page: Page, axe: str) -> list[tuple[str, list[str]]]:
+    """Return what axe-core finds serious or critical on a page, and where."""
+    page.evaluate(axe)
+    return [
+        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+        for one in page.evaluate("axe.run().then((result) => result.violations)")
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
 def chart(page: Page, name: str) -> dict[str, Any]:
     """Return the options that a chart shows, once it shows some."""
     drawn = page.locator(f"[data-chart={name}][data-drawn]")
@@ -96,26 +129,20 @@ def test_pages_load_nothing_from_elsewhere_break_no_policy_are_accessible_and_fi
     page = browser.new_context(color_scheme=scheme).new_page()
     seen = Seen(console.address)
     seen.watch(page)
-    findings, sideways, errors = {}, [], []
+    found, sideways, errors = {}, [], []
     for path in PAGES:
         page.goto(console.address + path)
         expect(page.locator("h1")).to_be_visible()
         page.wait_for_load_state("networkidle")
         errors += seen.errors
-        page.evaluate(axe)
-        violations = page.evaluate("axe.run().then((result) => result.violations)")
-        findings[path] = [
-            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
-            for one in violations
-            if one["impact"] in ("serious", "critical")
-        ]
+        found[path] = findings(page, axe)
         page.set_viewport_size({"width": 390, "height": 844})
         if not fits(page, 390):
             sideways.append(path)
         page.set_viewport_size({"width": 1280, "height": 800})
         seen.errors.clear()  # axe styles what it looks at, which the policy refuses
     page.context.close()
-    assert findings == {path: [] for path in PAGES}
+    assert found == {path: [] for path in PAGES}
     assert sideways == []
     assert seen.requests == []
     assert errors == []
@@ -147,9 +174,46 @@ def test_alert_appears_is_acknowledged_and_resolves_without_a_reload(
     expect(card).to_contain_text("lasted 5 min")
     assert page.evaluate("window.stayed") is True
     page.context.close()
-    rows = json.loads(CliRunner().invoke(labels_app, ["--state", str(state_dir), "--json"]).stdout)
-    said = [(row["verdict"], row["note"]) for row in rows if row["alert_id"] == "live-1"]
+    said = [(row["verdict"], row["note"]) for row in exported(state_dir, "live-1")]
     assert said == [("acknowledged", ""), ("confirmed", "the fan had stopped")]
+
+
+def test_snooze_and_false_alarm_are_kept_with_their_note_and_exported_for_training(
+    browser: Browser, console: Console, state_dir: Path
+) -> None:
+    page, _ = opened(browser, console, "/alerts")
+    card = page.locator("[data-alert=dull-1]").first
+    write(state_dir, Outputs(alerts=[alert(id="dull-1", device="pump-02", score=0.81)]))
+    card.get_by_text("Answer").click()
+    card.get_by_label("Note").fill("the tanker was filled")
+    card.get_by_label("Snooze for").select_option("8 hours")
+    card.get_by_role("button", name="Snooze").click()
+    expect(card).to_be_hidden()
+    page.get_by_role("button", name=re.compile("^Acknowledged")).click()
+    expect(card).to_contain_text("snoozed until")
+    card.get_by_text("Answer").click()
+    card.get_by_label("Note").fill("nothing was wrong")
+    card.get_by_role("button", name="False alarm").click()
+    expect(card).to_contain_text("nothing was wrong")
+    page.context.close()
+    snoozed, false = exported(state_dir, "dull-1")
+    assert (snoozed["verdict"], snoozed["note"]) == ("snoozed", "the tanker was filled")
+    assert snoozed["until_s"] - snoozed["at_s"] == pytest.approx(8 * 3600.0)
+    assert (false["verdict"], false["note"], false["operator"]) == ("false_alarm", "nothing was wrong", "local")
+    assert (false["score"], false["model_version"], false["rule"]) == (0.81, "1.0.0", "anomaly")
+    assert (false["window_start_s"], false["window_end_s"]) == (T0 + 540.0, T0 + 600.0)
+
+
+def test_page_of_another_site_cannot_open_the_socket_that_answers_alerts(browser: Browser, console: Console) -> None:
+    """Another port of this machine is the same site, so cookies would travel: only its origin gives the page away."""
+    page = browser.new_context().new_page()
+    socket = f"{console.address.replace('http', 'ws')}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    with stranger() as address:
+        page.goto(address)
+        assert page.evaluate(OPENS, socket) is False
+    page.goto(f"{console.address}/gateway")
+    assert page.evaluate(OPENS, socket) is True, "and our own page can"
+    page.context.close()
 
 
 def test_chart_shows_the_channel_of_the_fault_leaving_its_band_and_zooms(browser: Browser, console: Console) -> None:
@@ -208,30 +272,93 @@ def test_ten_thousand_devices_answer_quickly_scroll_and_fit_in_memory(browser: B
         page.context.close()
 
 
-def test_viewer_sees_no_button_that_answers_and_a_stranger_sees_nothing(browser: Browser, tmp_path: Path) -> None:
-    small(tmp_path, time.time())
-    for role, password in (("viewer", "only looking on"), ("operator", "answers alerts")):
-        CliRunner().invoke(
-            _console_app(), ["--state", str(tmp_path), "--set-password", "--role", role], input=f"{password}\n"
-        )
-    with running_console(tmp_path) as console:
-        page = browser.new_context().new_page()
-        page.goto(console.address + "/alerts")
-        page.get_by_label("Your name").fill("vera")
-        page.get_by_label("Password").fill("only looking on")
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator("article.alert").first).to_be_visible()
-        expect(page.get_by_text("vera · viewer")).to_be_visible()
-        expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_have_count(0)
-        page.get_by_role("button", name="sign out").click()
-        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-        page.context.close()
+@pytest.fixture(scope="module")
+def locked_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("locked")
+    small(folder, time.time())
+    for role, password in PASSWORDS.items():
+        arguments = ["--state", str(folder), "--set-password", "--role", role]
+        assert CliRunner().invoke(console_app, arguments, input=f"{password}\n").exit_code == 0
+    return folder
 
 
-def _console_app() -> Any:
-    from edgefleet.console_cli import console_app  # noqa: PLC0415  # a small name beside the fixture `console`
+@pytest.fixture(scope="module")
+def locked(locked_dir: Path) -> Iterator[Console]:
+    with running_console(locked_dir) as found:
+        yield found
 
-    return console_app
+
+def signed_in(browser: Browser, console: Console, folder: Path, name: str, role: Role) -> Page:
+    """Sign somebody in and show a new alert, whose id is the name."""
+    write(folder, Outputs(alerts=[alert(id=name)]))
+    page = browser.new_context().new_page()
+    page.goto(console.address + "/alerts")
+    page.get_by_label("Your name").fill(name)
+    page.get_by_label("Password").fill(PASSWORDS[role])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(f"[data-alert={name}]").first).to_be_visible()
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_sign_in_page_is_accessible_and_fits_a_phone(
+    browser: Browser, locked: Console, axe: str, scheme: Literal["light", "dark"]
+) -> None:
+    page, seen = opened(browser, locked, "/", color_scheme=scheme)
+    assert page.url.endswith("/login?next=/")
+    assert seen.errors == []
+    asked = findings(page, axe)
+    page.get_by_label("Your name").fill("eve")
+    page.get_by_label("Password").fill("a guess")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert (asked, findings(page, axe)) == ([], [])
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert fits(page, 390)
+    page.context.close()
+
+
+@pytest.mark.parametrize(("role", "taken"), [("viewer", []), ("operator", ["acknowledged", "confirmed"])])
+def test_forged_answer_of_a_viewer_is_not_taken_and_the_same_of_an_operator_is(
+    browser: Browser, locked: Console, locked_dir: Path, role: Role, taken: list[str]
+) -> None:
+    """Buttons that the page never had: what they send travels on the viewer's own socket, as a script would send it."""
+    page = signed_in(browser, locked, locked_dir, f"forger-{role}", role)
+    page.evaluate(FORGE, f"forger-{role}")
+    page.locator("[data-tab=resolved]").click()  # goes the same way, after them
+    expect(page.locator("[data-tab=resolved]")).to_have_attribute("aria-pressed", "true")
+    page.context.close()
+    assert [row["verdict"] for row in exported(locked_dir, f"forger-{role}")] == taken
+
+
+def test_viewer_sees_no_button_that_answers_and_a_stranger_sees_nothing(
+    browser: Browser, locked: Console, locked_dir: Path
+) -> None:
+    page = signed_in(browser, locked, locked_dir, "vera", "viewer")
+    expect(page.get_by_text("vera · viewer")).to_be_visible()
+    expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.context.close()
+
+
+def exported(folder: Path, alert_id: str) -> list[dict[str, Any]]:
+    """Return what ``edgefleet labels --json`` says of an alert."""
+    rows = json.loads(CliRunner().invoke(labels_app, ["--state", str(folder), "--json"]).stdout)
+    return [row for row in rows if row["alert_id"] == alert_id]
+
+
+@contextmanager
+def stranger() -> Iterator[str]:
+    """Serve an empty page of somebody else's."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}/"
+        finally:
+            http.shutdown()
+            thread.join()
 
 
 def _server_ms(page: Page, address: str) -> float:

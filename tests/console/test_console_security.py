@@ -276,9 +276,9 @@ def test_damaged_password_file_opens_nothing(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "gateway.local"])
 def test_listening_beyond_loopback_without_a_password_is_refused(tmp_path: Path, host: str) -> None:
-    options = Options(state_dir=tmp_path, models_dir=tmp_path, host=host)
+    options = Options(state_dir=tmp_path, own_dir=tmp_path, models_dir=tmp_path, host=host)
     with pytest.raises(ListenError, match="--set-password"):
-        build(options, Watch(tmp_path, tmp_path))
+        build(options, Watch(tmp_path, tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("::", False)])

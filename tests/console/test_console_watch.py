@@ -31,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def watch(tmp_path: Path, clock: Clock) -> Watch:
-    return Watch(tmp_path, tmp_path / "models", wall_s=clock)
+    return Watch(tmp_path, tmp_path, tmp_path / "models", wall_s=clock)
 
 
 def test_folder_without_a_store_says_so_and_recovers(watch: Watch, tmp_path: Path, clock: Clock) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "edgefleet.service"
+CONSOLE_UNIT = ROOT / "deploy" / "edgefleet-console.service"
 SCRIPTS = sorted(ROOT.glob("deploy/*.sh"))
 ANALYZE = shutil.which("systemd-analyze")
 BASH = shutil.which("bash")
@@ -35,11 +36,11 @@ print(len(load_all(Path(sys.argv[1]))))
 """
 
 
-def unit() -> configparser.ConfigParser:
-    """Return the unit, the last of repeated keys."""
+def unit(file: Path = UNIT) -> configparser.ConfigParser:
+    """Return a unit, the last of repeated keys."""
     parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # keys keep their case
-    parser.read_string(UNIT.read_text())
+    parser.read_string(file.read_text().replace("\\\n", ""))
     return parser
 
 
@@ -53,12 +54,33 @@ def test_service_says_when_it_is_ready_and_alive_and_waits_for_network_and_time(
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
 
 
+def test_console_reads_the_gateways_state_and_can_write_its_own_folder_only() -> None:
+    service = unit(CONSOLE_UNIT)["Service"]
+    assert (service["DynamicUser"], service["SupplementaryGroups"]) == ("yes", unit()["Service"]["Group"])
+    assert service["StateDirectory"] == "edgefleet-console"
+    assert service["ProtectSystem"] == "strict"
+    assert "ReadWritePaths" not in service
+    assert service["InaccessiblePaths"] == "/etc/edgefleet", "passwords of the broker are not its business"
+    command = service["ExecStart"].split()
+    assert command[command.index("--state") + 1] == "/var/lib/edgefleet"
+    assert command[command.index("--own") + 1] == "/var/lib/edgefleet-console"
+    assert "--password-file" in command
+
+
+def test_console_is_confined_as_the_gateway_is() -> None:
+    """Every line of the gateway's confinement stands in the console's unit too."""
+    lines = UNIT.read_text().split("# Confinement:")[1].splitlines()[1:]
+    missing = set(lines[: lines.index("[Install]")]) - set(CONSOLE_UNIT.read_text().splitlines())
+    assert missing == set()
+
+
 @pytest.mark.skipif(ANALYZE is None, reason="needs the systemd-analyze command")
-def test_service_is_confined() -> None:
+@pytest.mark.parametrize("file", [UNIT, CONSOLE_UNIT], ids=lambda file: file.stem)
+def test_service_is_confined(file: Path) -> None:
     """``systemd-analyze security`` gives 0 (best) … 10; systems without ``--offline`` say nothing of a file."""
     assert ANALYZE is not None
     done = subprocess.run(
-        [ANALYZE, "security", "--offline=yes", "--no-pager", str(UNIT)], capture_output=True, text=True, check=False
+        [ANALYZE, "security", "--offline=yes", "--no-pager", str(file)], capture_output=True, text=True, check=False
     )
     found = re.search(r"exposure level for \S+ ([\d.]+)", done.stdout)
     if found is None:
@@ -92,12 +114,16 @@ def test_script_is_sound_shell(script: Path) -> None:
 @pytest.mark.skipif(BASH is None, reason="needs bash")
 def test_installer_tells_all_faults_at_once_and_changes_nothing() -> None:
     assert BASH is not None
-    wrong = ("--gateway", "No Name", "--wheel", "/nowhere", "--influx", "http://x", "--broker-user", "me")
+    wrong = (
+        *("--gateway", "No Name", "--wheel", "/nowhere", "--influx", "http://x", "--broker-user", "me"),
+        *("--console", "8080"),
+    )
     done = subprocess.run(
         [BASH, str(ROOT / "deploy" / "install.sh"), *wrong], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    for fault in ("--gateway", "/nowhere", "--influx-token-file", "--broker-password-file", "goes with --broker"):
+    faults = ("--gateway", "/nowhere", "--influx-token-file", "--broker-password-file", "goes with --broker")
+    for fault in (*faults, "--console: HOST:PORT"):
         assert fault in done.stderr
 
 
@@ -112,5 +138,5 @@ def test_wheel_carries_shelves_dashboards_and_what_the_installer_takes_from_it()
     )
     assert "share/edgefleet/grafana/dashboards" in shared.values()
     assert all((ROOT / source).exists() for source in shared)
-    taken = set(re.findall(r"share/edgefleet/([a-z.]+)", (ROOT / "deploy" / "install.sh").read_text()))
+    taken = set(re.findall(r"share/edgefleet/([a-z.-]+)", (ROOT / "deploy" / "install.sh").read_text()))
     assert {f"share/edgefleet/{name}" for name in taken} <= set(shared.values())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from console.server import is_loopback, parse_listen
 from contract.domains import DOMAINS
 from deploy.compose import identities
 from gateway import settings_file
@@ -93,6 +94,26 @@ def test_devices_reach_neither_the_store_nor_the_world() -> None:
     assert COMPOSE["networks"]["field"]["internal"]
     assert COMPOSE["networks"]["store"]["internal"]
     assert set(SERVICES["gateway"]["networks"]) == {"field", "store"}
+
+
+def test_console_may_read_the_gateways_state_and_write_its_own_volume_only() -> None:
+    console = SERVICES["console"]
+    mounts = dict(volume.split(":", 1) for volume in console["volumes"])
+    assert mounts == {
+        "secrets": "/run/edgefleet:ro",
+        "gateway-state": "/var/lib/edgefleet:ro",
+        "console-state": "/var/lib/edgefleet-console",
+    }
+    assert int(console["user"].split(":")[1]) == identities.OWNERS["gateway"], "in the gateway's group, which may read"
+    assert console["networks"] == ["edge"], "it needs neither broker nor store"
+
+
+def test_console_of_the_stack_asks_for_the_password_that_init_made() -> None:
+    command = SERVICES["console"]["command"]
+    file = Path(command[command.index("--password-file") + 1])
+    secret = next(secret for secret in identities.SECRETS if f"/run/edgefleet/{secret.file}" == str(file))
+    assert secret.variable in SERVICES["init"]["environment"]
+    assert not is_loopback(parse_listen(command[command.index("--listen") + 1])[0])
 
 
 def test_nobody_is_anonymous() -> None:

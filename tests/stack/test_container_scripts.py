@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from contract.points import GATEWAY, Point, nanoseconds
-from deploy.compose.healthy import LATEST_S, fleet_is_well, gateway_is_well
+from deploy.compose.healthy import LATEST_S, console_is_well, fleet_is_well, gateway_is_well
 from deploy.compose.influx_setup import BUCKETS, set_up
 from deploy.compose.init_secrets import Vault
 from deploy.compose.link import Link, Trouble
@@ -149,6 +149,25 @@ def test_fleet_is_well_while_it_is_connected(tmp_path: Path, state: str, *, well
     assert not fleet_is_well(truth, connections)
     truth.write_text("{}")
     assert fleet_is_well(truth, connections) == well
+
+
+@pytest.mark.parametrize(("status", "well"), [(200, True), (500, False)])
+def test_console_is_well_while_it_answers(status: int, *, well: bool) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        page = f"http://127.0.0.1:{http.server_port}/login"
+        thread = threading.Thread(target=http.handle_request)
+        thread.start()
+        assert console_is_well(page) == well
+        thread.join()
+    assert not console_is_well(page), "nobody listens"
 
 
 async def test_link_passes_bytes_until_it_is_cut_and_again_when_it_is_back() -> None:

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif("EDGEFLEET_STACK" not in os.environ, reason="needs Docker: run make stack-test"),
 ]
-SERVICES = ("mosquitto", "influxdb", "gateway") if STAND_IN else ("mosquitto", "influxdb", "gateway", "grafana")
+SERVICES = ("mosquitto", "influxdb", "gateway", "console", *(() if STAND_IN else ("grafana",)))
 ALERT_S = 420.0
 LATE_S = 180.0
 """Longest time after a fault at which an alert is still counted as its: window, dwell and aftermath."""
@@ -144,6 +144,18 @@ def test_service_reads_its_own_secrets_only(stack: Stack) -> None:
     assert len(own) > 20
     with pytest.raises(AssertionError, match="Permission denied"):
         stack.compose("exec", "-T", "gateway", "cat", "/run/edgefleet/influxdb/admin.token")
+
+
+def test_console_lets_nobody_in_without_the_password_and_cannot_write_the_store(stack: Stack) -> None:
+    base = f"http://127.0.0.1:{stack.console_port}"
+    with urllib.request.urlopen(f"{base}/alerts", timeout=30) as answer:
+        assert answer.url == f"{base}/login?next=/alerts"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        ask(f"{base}/_nicegui/anything")
+    assert caught.value.code == 401
+    with pytest.raises(AssertionError, match="Read-only file system"):
+        stack.compose("exec", "-T", "console", "touch", "/var/lib/edgefleet/x")
+    assert stack.compose("exec", "-T", "console", "python", "-m", "edgefleet", "audit", "--json")
 
 
 @real_images
