@@ -147,7 +147,9 @@ class Lane:
     def _passes(self, index: NDArray[np.int64], received_s: float) -> NDArray[np.bool_]:
         """Take a token for each message; tell which messages had one, shape ``(messages,)``."""
         rate = self._limits.max_messages_per_s
-        device, wanted = np.unique(index, return_counts=True)
+        counted = np.bincount(index)
+        device = np.flatnonzero(counted)
+        wanted = counted[device]
         waited_s = np.maximum(received_s - self._table["filled_s"][device], 0.0)
         tokens = np.minimum(self._table["tokens"][device] + waited_s * rate, rate * self._limits.burst_s)
         given = np.minimum(wanted, np.floor(tokens))
