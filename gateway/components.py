@@ -39,7 +39,8 @@ class Covariance:
         """
         learning = ~self.table["frozen"][hops.device]
         if learning.any():
-            self._learn(hops.device, shifted, (hops.valid.all(axis=3) & ~complete[:, :, None]) & learning[:, None, None])
+            counted = hops.valid.all(axis=3) & ~complete[:, :, None] & learning[:, None, None]
+            self._learn(hops.device, shifted, counted)
             for g in np.flatnonzero(learning & complete[:, -1]).tolist():
                 self._freeze(int(hops.device[g]), std[hops.device[g]])
         known = complete[:, :, None]
@@ -49,9 +50,7 @@ class Covariance:
         )
 
     def _learn(self, devices: Integers, shifted: Doubles, counted: Flags) -> None:
-        """Add samples ``(G, K, hop slots, channels)`` where ``counted``, slot after slot: the same to the bit for any
-        batching.
-        """
+        """Add samples ``(G, K, hop slots, channels)`` where ``counted``, in order."""
         table = self.table
         rows = np.where(counted[..., None], shifted, 0.0).reshape(len(devices), -1, shifted.shape[3])
         line, square = table["line"][devices], table["square"][devices]
