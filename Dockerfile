@@ -6,6 +6,8 @@ WORKDIR /build
 RUN --mount=type=cache,target=/root/.cache pip install --quiet --root-user-action=ignore uv
 COPY pyproject.toml uv.lock ./
 ENV UV_PROJECT_ENVIRONMENT=/opt/edgefleet/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
+# the root is read-only when it runs: what is not compiled here would be compiled at every start
+ENV UV_COMPILE_BYTECODE=1
 RUN --mount=type=cache,target=/root/.cache uv sync --quiet --frozen --no-install-project --no-dev --extra demo --extra console
 COPY contract /opt/edgefleet/app/contract
 COPY gateway /opt/edgefleet/app/gateway

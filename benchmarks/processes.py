@@ -25,6 +25,8 @@ MIB: Final = 2**20
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _END_S: Final = 60.0
+BYTECODE: Final = Path("build/bytecode").absolute()
+"""Where the processes under measurement find Python compiled, as an installation leaves it."""
 
 
 def cpu_s(pid: int) -> float:
@@ -112,12 +114,15 @@ async def gateway(
 async def process(*arguments: str, log: Path | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run Python with arguments while the context lasts; its output is a pipe, or goes to ``log``."""
     output: Any = asyncio.subprocess.PIPE if log is None else log.open("ab")
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=output,
         stderr=None if log is None else output,
+        env=environment,
     )
     try:
         yield running

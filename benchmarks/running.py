@@ -19,7 +19,8 @@ import msgspec
 from benchmarks.figures import Figure
 from benchmarks.processes import GATEWAY, MIB, Gateway, Memory, cpu_s, gateway, process, rss_bytes, send
 from contract import topics
-from contract.messages import Health
+from contract.codec import encode_sample
+from contract.messages import Health, Sample
 from edgefleet.brokers import HOST, RunningBroker, embedded_broker
 from edgefleet.load import Load, Sent
 
@@ -29,6 +30,7 @@ HISTORY_SAMPLES: Final = 460
 """Samples that a device needs before its windows are scored: the calibration of the industrial shelf, and some."""
 ODD_EVERY: Final = 10
 ENTRY: Final = ("-m", "benchmarks.subscribers")
+FIRST_TOPIC: Final = topics.telemetry(topics.device_id("bench", "industrial", "first"))
 
 
 @asynccontextmanager
@@ -252,16 +254,22 @@ async def flat(messages: int) -> Iterator[Figure]:
 
 
 async def start_up() -> Iterator[Figure]:
-    """Time from starting the process to its first message handled, with nothing to replay."""
-    with tempfile.TemporaryDirectory(prefix="edgefleet-bench-") as folder:
-        path = Path(folder)
-        async with embedded_broker(path, "mosquitto") as broker:
-            handled = asyncio.create_task(_first_handled(broker))
-            began = time.monotonic()
-            async with gateway(broker, path / "gateway", health_every_s=0.1) as running:
-                await send(Load(port=broker.port, devices=1, messages=1))
-                await handled
-                took_s, spent_s = time.monotonic() - began, cpu_s(running.pid)
+    """Time from starting the process to its first message handled, with nothing to replay; the second start counts.
+
+    The first one leaves Python compiled, as an installation does.
+    """
+    took_s = spent_s = 0.0
+    for _ in range(2):
+        with tempfile.TemporaryDirectory(prefix="edgefleet-bench-") as folder:
+            path = Path(folder)
+            async with embedded_broker(path, "mosquitto") as broker, aiomqtt.Client(HOST, broker.port) as device:
+                handled = asyncio.create_task(_first_handled(broker))
+                began = time.monotonic()
+                async with gateway(broker, path / "gateway", health_every_s=0.1) as running:
+                    sample = Sample(ts=time.time(), seq=1, values={"current_a": 1.3})
+                    await device.publish(FIRST_TOPIC, encode_sample(sample), qos=1)
+                    await handled
+                    took_s, spent_s = time.monotonic() - began, cpu_s(running.pid)
     return iter(
         (
             Figure(name="start to first message handled", unit="s", values=(took_s,), bar=2.0),

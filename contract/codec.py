@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
+from operator import itemgetter
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,6 +21,8 @@ from contract.messages import Alert, DeviceState, Health, Sample
 
 RESERVED: Final = ("ts", "seq")
 """Field names of a telemetry payload that are not channels."""
+
+_first = itemgetter(0)
 
 _Counter = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 """What ``seq`` may be: a whole number that a double holds exactly."""
@@ -65,6 +69,16 @@ class TelemetryDecoder:
         for row in rows:
             into += row
         return len(rows)
+
+    def read_all(self, payloads: Sequence[bytes]) -> list[float | None] | None:
+        """Return the rows of payloads that are one sample each; ``None`` if one is not: then read them one by one."""
+        try:
+            rows = list(map(self._row, map(self._decode, payloads)))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):  # TypeError: an array of samples
+            return None
+        if set(map(type, map(_first, rows))) - {float}:
+            return None
+        return list(chain.from_iterable(rows))
 
     def _timed(self, sample: Any) -> tuple[float | None, ...]:
         ts, *rest = self._row(sample)

@@ -53,7 +53,8 @@ class Clocks:
         self._hop_s = window.hop_s
         self._hops = round(window.length_s / window.hop_s)
         self._marks: dict[int, dict[int, int]] = {}
-        self._newest_s: dict[int, float] = {}
+        self._newest_s: Doubles = np.full(1, -np.inf)
+        """By device."""
 
     def take(self, device: Integers, ts: Doubles, now_s: float, *, gateway_in_doubt: bool) -> None:
         """Look at samples in order of arrival; ``now_s`` is the gateway's clock when they came."""
@@ -71,15 +72,12 @@ class Clocks:
         if late.any():
             for one in np.unique(device[late]).tolist():
                 mine = device == one
-                before = np.fmax(np.maximum.accumulate(ts[mine]), self._newest_s.get(one, -np.inf))
+                before = np.fmax(np.maximum.accumulate(ts[mine]), self._known(one)[one])
                 self._mark(device[mine][late[mine]], before[late[mine]], Doubt.STEPPED_BACK)
 
     def newest(self, device: Integers, ts: Doubles) -> None:
         """Remember the newest time of each device; after :meth:`odd`."""
-        order = np.argsort(device, kind="stable")
-        who, first = np.unique(device[order], return_index=True)
-        for one, at_s in zip(who.tolist(), np.maximum.reduceat(ts[order], first).tolist(), strict=True):
-            self._newest_s[one] = max(at_s, self._newest_s.get(one, at_s))
+        np.maximum.at(self._known(int(device.max())), device, ts)
 
     def quality(self, device: Integers, end_s: Doubles) -> NDArray[np.float32]:
         """Return the worst doubt within each window, shape ``(n,)``; NaN where there is none."""
@@ -94,12 +92,23 @@ class Clocks:
 
     def dump(self) -> bytes:
         """Return the state."""
-        return msgspec.msgpack.encode(_State(self._marks, self._newest_s))
+        known = np.flatnonzero(self._newest_s > -np.inf).tolist()
+        newest_s = dict(zip(known, self._newest_s[known].tolist(), strict=True))
+        return msgspec.msgpack.encode(_State(self._marks, newest_s))
 
     def load(self, state: bytes) -> None:
         """Take over a state that :meth:`dump` returned."""
         loaded = msgspec.msgpack.decode(state, type=_State)
-        self._marks, self._newest_s = dict(loaded.marks), dict(loaded.newest_s)
+        self._marks, self._newest_s = dict(loaded.marks), np.full(1, -np.inf)
+        for device, at_s in loaded.newest_s.items():
+            self._known(device)[device] = at_s
+
+    def _known(self, device: int) -> Doubles:
+        """Return the newest times, with room for a device."""
+        if device >= len(self._newest_s):
+            more = np.full(max(device + 1, 2 * len(self._newest_s)) - len(self._newest_s), -np.inf)
+            self._newest_s = np.concatenate([self._newest_s, more])
+        return self._newest_s
 
     def _mark(self, device: Integers, ts: Doubles, doubt: Doubt) -> None:
         hops = np.floor(ts / self._hop_s).astype(np.int64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateway.frames import Components, Doubles, Flags
+from gateway.frames import Components, Doubles, Flags, Integers
 from gateway.table import Column, Table
 
 if TYPE_CHECKING:
@@ -37,22 +37,29 @@ class Covariance:
         :param complete: whether the calibration was complete before a hop, shape ``(G, K)``
         :param std: calibrated deviation of every device, shape ``(devices, channels)``
         """
-        for g in np.flatnonzero(~self.table["frozen"][hops.device]).tolist():
-            device = int(hops.device[g])
-            for k in np.flatnonzero(~complete[g]).tolist():
-                self._learn(device, shifted[g, k][hops.valid[g, k].all(axis=1)])
-            if complete[g, -1]:
-                self._freeze(device, std[device])
+        learning = ~self.table["frozen"][hops.device]
+        if learning.any():
+            counted = hops.valid.all(axis=3) & ~complete[:, :, None] & learning[:, None, None]
+            self._learn(hops.device, shifted, counted)
+            for g in np.flatnonzero(learning & complete[:, -1]).tolist():
+                self._freeze(int(hops.device[g]), std[hops.device[g]])
         known = complete[:, :, None]
         return Components(
             np.where(known[..., None], self.table["square"][hops.device][:, None], np.nan).astype(np.float32),
             np.where(known, self.table["line"][hops.device][:, None], np.nan).astype(np.float32),
         )
 
-    def _learn(self, device: int, rows: Doubles) -> None:
-        self.table["count"][device] += len(rows)
-        self.table["line"][device] += rows.sum(axis=0)
-        self.table["square"][device] += np.einsum("ti,tj->ij", rows, rows)
+    def _learn(self, devices: Integers, shifted: Doubles, counted: Flags) -> None:
+        """Add samples ``(G, K, hop slots, channels)`` where ``counted``, in order."""
+        table = self.table
+        rows = np.where(counted[..., None], shifted, 0.0).reshape(len(devices), -1, shifted.shape[3])
+        line, square = table["line"][devices], table["square"][devices]
+        for slot in range(rows.shape[1]):
+            row = rows[:, slot]
+            line += row
+            square += row[:, :, None] * row[:, None, :]
+        table["count"][devices] += counted.sum(axis=(1, 2), dtype=np.uint32)
+        table["line"][devices], table["square"][devices] = line, square
 
     def _freeze(self, device: int, std: Doubles) -> None:
         """Put variances and vectors of the correlation matrix, strongest first, where the sums stood.

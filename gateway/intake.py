@@ -96,22 +96,14 @@ class Intake:
     def take(self, batch: Batch) -> Taken:
         """Decode and check one batch; never raises for what a message holds."""
         self._begin(batch.received_s)
-        known, longest = self._telemetry.get, self._limits.max_payload_bytes
+        known = self._telemetry.get
         for place, (topic, payload) in enumerate(batch.messages):
             source = known(topic) or self._unfamiliar(place, topic, payload, batch.received_s)
-            if source is None:
-                continue
-            lane, index = source
-            if len(payload) <= longest:
-                try:
-                    count = lane.read(payload, lane.flat)
-                except PayloadError as error:
-                    count = lane.refuse(place, index, f"json: {error}", codec.counters(payload))
-            else:
-                count = lane.refuse(place, index, f"size: {len(payload)} bytes, the limit is {longest}", [-1])
-            lane.place.append(place)
-            lane.index.append(index)
-            lane.count.append(count)
+            if source is not None:
+                lane, index = source
+                lane.place.append(place)
+                lane.index.append(index)
+                lane.payloads.append(payload)
         return self._taken(batch)
 
     def devices(self, domain: str) -> list[DeviceId]:
@@ -209,11 +201,7 @@ class Intake:
             if registered is None:
                 continue
             lane, index = registered
-            for row in rows:
-                lane.flat += row
-            lane.place.append(place)
-            lane.index.append(index)
-            lane.count.append(len(rows))
+            lane.take_rows(place, index, rows)
         for device, state in found.states:
             known = self._indices.get(device)
             if known is not None:  # who has sent nothing yet may be anything: a lamp, say

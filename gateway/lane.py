@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract import codec
 from contract.codec import TelemetryDecoder
 from contract.domains import Domain
+from contract.errors import PayloadError
 from contract.topics import DeviceId
 from gateway.records import from_bytes, grown, records
 
@@ -70,7 +73,7 @@ class Lane:
         """Prepare for one domain; no device is known yet."""
         self.domain = domain
         self.devices: list[DeviceId] = []
-        self.read = TelemetryDecoder(domain).read
+        self._decoder = TelemetryDecoder(domain)
         self._limits = limits
         self._low, self._high = (
             np.array([getattr(channel, side) for channel in domain.channels]) for side in ("low", "high")
@@ -80,10 +83,14 @@ class Lane:
 
     def begin(self) -> None:
         """Forget the batch before."""
-        self.flat: list[float | None] = []
         self.place: list[int] = []
+        """By message, its place in the batch."""
         self.index: list[int] = []
-        self.count: list[int] = []
+        """By message, its device."""
+        self.payloads: list[bytes] = []
+        """Of the newest messages, those that are not read yet."""
+        self._count: list[int] = []
+        self._flat: list[float | None] = []
         self.reasons: dict[int, str] = {}
         self._refused: list[tuple[int, int]] = []
 
@@ -96,11 +103,14 @@ class Lane:
         self._table[index] = (listening_s, depth, received_s)
         return index
 
-    def refuse(self, place: int, index: int, reason: str, counters: list[int]) -> int:
-        """Note that a whole message is quarantined; return its number of samples that go on: 0."""
-        self.reasons[place] = reason
-        self._refused += [(index, counter) for counter in counters]
-        return 0
+    def take_rows(self, place: int, index: int, rows: Sequence[Sequence[float | None]]) -> None:
+        """Take the samples of a message that somebody else has read."""
+        self._read()
+        self.place.append(place)
+        self.index.append(index)
+        self._count.append(len(rows))
+        for row in rows:
+            self._flat += row
 
     def heard_s(self) -> NDArray[np.float64]:
         """Return when each device last sent telemetry, shape ``(devices,)``."""
@@ -111,10 +121,11 @@ class Lane:
         """Check what came together; ``None`` without a good sample. Reasons and refusals stand ready afterwards."""
         if not self.place:
             return None
-        index, count = np.array(self.index), np.array(self.count)
+        self._read()
+        index, count = np.array(self.index), np.array(self._count)
         self._table["heard_s"][index] = listening_s
         passes = self._passes(index, received_s)
-        rows = np.array(self.flat, dtype=np.float64).reshape(-1, 2 + len(self.domain.channels))
+        rows = np.array(self._flat, dtype=np.float64).reshape(-1, 2 + len(self.domain.channels))
         message = np.repeat(np.arange(len(index)), count)
         ts, seq, values = rows[:, 0], np.nan_to_num(rows[:, 1], nan=-1.0).astype(np.int64), rows[:, 2:]
         good = (ts >= OLDEST_S) & ~((values < self._low) | (values > self._high)).any(axis=1)
@@ -144,10 +155,39 @@ class Lane:
         self.devices = [DeviceId(site, self.domain.name, name) for site, name in devices]
         self._table = grown(from_bytes(rows, _BLANK), 1, _BLANK)
 
+    def _read(self) -> None:
+        """Read the payloads that wait: all at once, or one by one where one of them is a burst or bad."""
+        payloads, self.payloads = self.payloads, []
+        longest = self._limits.max_payload_bytes
+        flat = self._decoder.read_all(payloads) if max(map(len, payloads), default=0) <= longest else None
+        if flat is not None:
+            self._flat += flat
+            self._count += [1] * len(payloads)
+            return
+        start = len(self._count)
+        for place, index, payload in zip(self.place[start:], self.index[start:], payloads, strict=True):
+            self._count.append(self._read_one(place, index, payload, longest))
+
+    def _read_one(self, place: int, index: int, payload: bytes, longest: int) -> int:
+        """Read one payload, or note why it is quarantined; return its number of samples that go on."""
+        if len(payload) > longest:
+            return self._refuse(place, index, f"size: {len(payload)} bytes, the limit is {longest}", [-1])
+        try:
+            return self._decoder.read(payload, self._flat)
+        except PayloadError as error:
+            return self._refuse(place, index, f"json: {error}", codec.counters(payload))
+
+    def _refuse(self, place: int, index: int, reason: str, counters: list[int]) -> int:
+        self.reasons[place] = reason
+        self._refused += [(index, counter) for counter in counters]
+        return 0
+
     def _passes(self, index: NDArray[np.int64], received_s: float) -> NDArray[np.bool_]:
         """Take a token for each message; tell which messages had one, shape ``(messages,)``."""
         rate = self._limits.max_messages_per_s
-        device, wanted = np.unique(index, return_counts=True)
+        counted = np.bincount(index)
+        device = np.flatnonzero(counted)
+        wanted = counted[device]
         waited_s = np.maximum(received_s - self._table["filled_s"][device], 0.0)
         tokens = np.minimum(self._table["tokens"][device] + waited_s * rate, rate * self._limits.burst_s)
         given = np.minimum(wanted, np.floor(tokens))
@@ -173,8 +213,8 @@ class Lane:
         """Give each message with bad samples the reason of its first one, and say how many of a burst are bad."""
         numbers, first, bad_count = np.unique(message[bad], return_index=True, return_counts=True)
         for number, row, count in zip(numbers, rows[bad][first], bad_count, strict=True):
-            burst = f"; {count} of {self.count[number]} samples refused, of which this is the first"
-            self.reasons[self.place[number]] = self._fault(row, received_s) + (burst if self.count[number] > 1 else "")
+            burst = f"; {count} of {self._count[number]} samples refused, of which this is the first"
+            self.reasons[self.place[number]] = self._fault(row, received_s) + (burst if self._count[number] > 1 else "")
 
     def _fault(self, row: NDArray[np.float64], received_s: float) -> str:
         if row[0] < OLDEST_S:

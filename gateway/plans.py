@@ -61,7 +61,7 @@ def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: C
     if shelf is not None:
         stated = shelf.manifest
         rules = (model_rule(stated, here), *rules)
-        model = Model(rule=stated.rule, version=stated.version, scorer=shelf.scorer())
+        model = Model(rule=stated.rule, version=stated.version, scorer=shelf.scorer("optimised"))
     return Plan(
         domain=domain,
         window=window,

@@ -66,6 +66,13 @@ class _Parts:
             np.fmax.reduceat(self.max, first, axis=0),
         )
 
+    def with_one_more(self, other: _Parts) -> _Parts:
+        """Return these rows, each with the row of another one added to it: as :meth:`merged` does, of equal spans."""
+        sums = Sums(
+            self.sums.count + other.sums.count, self.sums.sum + other.sums.sum, self.sums.square + other.sums.square
+        )
+        return _Parts(self.device, self.span, sums, np.fmin(self.min, other.min), np.fmax(self.max, other.max))
+
     def at(self, rows: Flags | Integers) -> _Parts:
         """Return chosen rows."""
         sums = Sums(self.sums.count[rows], self.sums.sum[rows], self.sums.square[rows])
@@ -184,8 +191,23 @@ class _Spans:
     def add(self, parts: _Parts, start_s: Doubles, passed_s: Doubles, reference: Doubles) -> Summary | None:
         """Take parts; ``passed_s`` is the end of each device's newest closed hop."""
         devices = parts.device[np.diff(parts.device, prepend=-1) != 0]
-        held = self._held(devices[self.table["span"][devices] != _NONE])
         spans = self._span_of(start_s)
+        if len(devices) == len(spans) and (self.table["span"][devices] == spans).all():
+            merged = self._held(devices).with_one_more(parts)  # the common case, without sorting
+        else:
+            merged = self._merged(devices, spans, parts)
+        newest = np.append(merged.device[1:] != merged.device[:-1], [True])
+        over = ~newest
+        over[newest] = self._span_of(passed_s) > merged.span[newest]
+        if not over.any():
+            self._hold(devices, merged)
+            return None
+        self._hold(devices, merged.at(~over))
+        return self._summary(merged.at(over), reference)
+
+    def _merged(self, devices: Integers, spans: Integers, parts: _Parts) -> _Parts:
+        """Return what is held of devices and parts of theirs, one row for each device and span."""
+        held = self._held(devices[self.table["span"][devices] != _NONE])
         both = _Parts(
             np.concatenate([held.device, parts.device]),
             np.concatenate([held.span, spans]),
@@ -197,12 +219,7 @@ class _Spans:
             np.concatenate([held.min, parts.min]),
             np.concatenate([held.max, parts.max]),
         )
-        merged = both.at(np.argsort(both.device, kind="stable")).merged()
-        newest = np.append(merged.device[1:] != merged.device[:-1], [True])
-        over = ~newest
-        over[newest] = self._span_of(passed_s) > merged.span[newest]
-        self._hold(devices, merged.at(~over))
-        return self._summary(merged.at(over), reference) if over.any() else None
+        return both.at(np.argsort(both.device, kind="stable")).merged()
 
     def flush(self, reference: Doubles) -> Summary | None:
         """Return every open span, and hold none."""

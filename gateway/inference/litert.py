@@ -23,7 +23,7 @@ class LiteRtScorer:
     """A :class:`gateway.ports.Scorer` on LiteRT."""
 
     def __init__(self, content: bytes, manifest: Manifest, *, kernels: Kernels = "reference") -> None:
-        """Prepare a checked model; ``reference`` kernels give the same score on every processor."""
+        """Prepare a checked model."""
         self.feature_names = manifest.feature_names
         self.inference_s = 0.0
         """Time spent in :meth:`score` so far, seconds."""

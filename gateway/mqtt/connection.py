@@ -30,6 +30,10 @@ T = TypeVar("T")
 _SUBSCRIBE_ID = 1
 """Packet id of SUBSCRIBE. Messages of ours may use it too: it is answered before the first of them is sent."""
 
+_FULL_READ_BYTES = 250_000
+"""A read of this size may have left some in the socket; the event loop's buffers are a little larger (uvloop 256,000
+bytes, asyncio 262,144)."""
+
 LATER_ID = 65535
 """Packet id of SUBSCRIBE and UNSUBSCRIBE while messages of ours are under way, which never use it."""
 
@@ -172,7 +176,8 @@ class Connection(asyncio.Protocol):
             return
         if read.packet_ids or read.messages:
             self._receiver.on_read(self, read, len(data))
-            self._take_breath()
+            if len(data) < _FULL_READ_BYTES:
+                self._take_breath()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the connection ended, and why (asyncio)."""

@@ -1,8 +1,9 @@
 # ruff: noqa: S608  # lanes are tables; both names stand in this file
 """The outbox in one SQLite file: a table a lane, a row a batch's outputs, a cursor a store and lane.
 
-Commits are not synced (``synchronous=NORMAL``): after a power cut the journal gives the same outputs again.
-:meth:`SqliteOutbox.flush` is called before the journal forgets, that is, before a snapshot.
+Entries stay in memory for a moment (:mod:`gateway.outbox.fresh`), where the stores that are there take them from; what
+waits longer is written. That is not synced (``synchronous=NORMAL``): after a crash the journal gives the same outputs
+again. :meth:`SqliteOutbox.flush` is called before the journal forgets, that is, before a snapshot.
 """
 
 from __future__ import annotations
@@ -10,21 +11,24 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from math import inf
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import msgspec
 
 from contract.domains import DOMAINS, Domain
 from gateway import ladder
+from gateway.outbox.fresh import LANES, Fresh, FreshEntry
 from gateway.ports import Entry, Lane, OutboxLoad, Outputs, Reduction
 from gateway.sqlite_file import (
     Row,
     Salvage,
     StorageCorruptError,
+    StorageError,
     StorageFullError,
     Whole,
     closed_on_error,
@@ -33,7 +37,6 @@ from gateway.sqlite_file import (
     translated,
 )
 
-LANES: Final[tuple[Lane, ...]] = get_args(Lane)
 ALL_TO_LOCAL: Final[Mapping[str, tuple[Lane, ...]]] = {"local": LANES}
 
 _SCHEMA: Final = """
@@ -50,10 +53,15 @@ CREATE TABLE IF NOT EXISTS reductions (
     number INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS thinned (one INTEGER PRIMARY KEY CHECK (one = 1), position INTEGER NOT NULL);
 """
+FRESH_S: Final = 2.0
+"""Longest time that an entry stays in memory alone, seconds: twice what a store gathers before it takes a load."""
+FRESH_ENTRIES: Final = 64
+"""Most entries of a lane that stay in memory alone; bounds it when batches are large and stores slow."""
 ENTRIES_A_STEP: Final = 256
 """Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
 _LAST: Final = 2**62
 """Position beyond every other."""
+_SAVE_CURSOR: Final = "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)"
 _SAVE_POSITION: Final = "INSERT OR REPLACE INTO progress VALUES (1, ?)"
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,6 +79,7 @@ class LaneStatistics:
 
     entries: int
     size_bytes: int
+    """On disk; what is in memory only has not been packed yet."""
     oldest_age_s: float
     """Time since the oldest entry was appended, seconds; 0 when there is none."""
 
@@ -118,9 +127,10 @@ class SqliteOutbox:
             "thinned": _is_progress,
         }
         self._noted = 0
+        self._fresh = Fresh()
         self._connection, self.salvage = open_database(path, _SCHEMA, whole, synchronous="NORMAL", exclusive=True)
         with closed_on_error(self._connection), translated(path, OutboxFullError):
-            self._position = self._load_position()
+            self._position = self._written = self._load_position()  # what is newer than written is fresh, or delivered
             self._cursors = self._load_cursors()
             self._held = {lane: self._count(lane) for lane in LANES}
             for lane in LANES:
@@ -134,15 +144,20 @@ class SqliteOutbox:
     def append(self, position: int, outputs: Outputs) -> None:
         """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing.
 
-        Empty outputs are noted in memory only: after a crash the journal gives them again, and they are empty again.
+        They are noted in memory only: after a crash the journal gives them again. What waits there for long is written.
 
         :raises OutboxFullError: nothing was taken; the same call may succeed later
         """
         if position <= self._position:
             return
-        entries = [(lane, _encode(part)) for lane, part in _by_lane(outputs) if part and self._takers[lane]]
-        if entries:
-            self._insert(position, entries)
+        now_s = self._clock()
+        since_s = min((at_s for lane in LANES if (at_s := self._fresh.oldest_s(lane)) is not None), default=now_s)
+        if now_s - since_s > FRESH_S or self._fresh.longest() >= FRESH_ENTRIES:
+            with translated(self._path, OutboxFullError):
+                self._write()
+        for lane, part in _by_lane(outputs):
+            if part and self._takers[lane]:
+                self._fresh.add(lane, FreshEntry(position, now_s, part))
         self._position = position
 
     def flush(self) -> None:
@@ -154,7 +169,7 @@ class SqliteOutbox:
             # one synced commit carries everything before it in the log
             self._connection.execute("PRAGMA synchronous = FULL")
             try:
-                self._connection.execute(_SAVE_POSITION, (self._position,))
+                self._write()
             finally:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -171,7 +186,8 @@ class SqliteOutbox:
         for row in rows:
             if not _is_whole(row):
                 raise StorageCorruptError(f"entry {row[0]} of lane {lane} is damaged", path=self._path)
-        return [Entry(position, _decode(body)) for position, _, _, body in rows]
+        written = [Entry(position, _decode(body)) for position, _, _, body in rows]
+        return written + self._fresh.after(lane, self._cursors[store, lane], limit - len(written))
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a store's cursor past an entry; entries that every store has passed are deleted.
@@ -181,9 +197,13 @@ class SqliteOutbox:
         if entry_id <= self._cursors[store, lane]:
             return
         with translated(self._path, OutboxFullError):
-            self._connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (store, lane, entry_id))
+            if self._held[lane].entries:
+                # no further than what is written: a cursor tells the next start what need not be replayed
+                self._connection.execute(_SAVE_CURSOR, (store, lane, min(entry_id, self._written)))
             self._cursors[store, lane] = entry_id
-            self._forget_delivered(lane)
+            if self._held[lane].entries:
+                self._forget_delivered(lane)
+        self._fresh.forget(lane, self._passed(lane))
 
     def relieve(self, max_bytes: int, max_age_s: float) -> bool:
         """Give up the least of what is over a limit, and note what went; tell whether anything did.
@@ -225,15 +245,15 @@ class SqliteOutbox:
 
     def statistics(self) -> dict[Lane, LaneStatistics]:
         """Return how much waits, by lane; touches no disk."""
-        now_s = self._clock()
-        return {
-            lane: LaneStatistics(
-                entries=held.entries,
-                size_bytes=held.size_bytes,
-                oldest_age_s=max(0.0, now_s - held.oldest_s) if held.entries else 0.0,
-            )
-            for lane, held in self._held.items()
-        }
+        return {lane: self._statistics(lane, held) for lane, held in self._held.items()}
+
+    def _statistics(self, lane: Lane, held: _Held) -> LaneStatistics:
+        oldest_s = held.oldest_s if held.entries else self._fresh.oldest_s(lane)
+        return LaneStatistics(
+            entries=held.entries + self._fresh.waiting(lane),
+            size_bytes=held.size_bytes,
+            oldest_age_s=0.0 if oldest_s is None else max(0.0, self._clock() - oldest_s),
+        )
 
     def load(self) -> OutboxLoad:
         """Return how much waits, over all lanes; touches no disk."""
@@ -245,20 +265,29 @@ class SqliteOutbox:
         )
 
     def close(self) -> None:
-        """Release the file; what was not flushed comes again from the journal, or is there already."""
+        """Write what waits, as far as there is room, and release the file; the journal gives the rest again."""
+        with suppress(StorageError), translated(self._path):
+            self._write()
         self._connection.close()
 
-    def _insert(self, position: int, entries: list[tuple[Lane, bytes]]) -> None:
-        now_s = self._clock()
-        with translated(self._path, OutboxFullError), transaction(self._connection):
-            for lane, body in entries:
-                row = (position, now_s, zlib.crc32(body, position), body)
-                self._connection.execute(f"INSERT OR REPLACE INTO {lane} VALUES (?, ?, ?, ?)", row)
-        for lane, body in entries:
+    def _write(self) -> None:
+        """Write what is in memory: entries, cursors and position, all or nothing."""
+        rows = [(lane, entry, _encode(entry.outputs)) for lane, entry in self._fresh]
+        with transaction(self._connection):
+            execute = self._connection.execute
+            for lane, entry, body in rows:
+                row = (entry.position, entry.created_s, zlib.crc32(body, entry.position), body)
+                execute(f"INSERT OR REPLACE INTO {lane} VALUES (?, ?, ?, ?)", row)
+            for (store, lane), position in self._cursors.items():
+                execute(_SAVE_CURSOR, (store, lane, position))
+            execute(_SAVE_POSITION, (self._position,))
+        for lane, entry, body in rows:
             held = self._held[lane]
-            held.oldest_s = held.oldest_s if held.entries else now_s
+            held.oldest_s = held.oldest_s if held.entries else entry.created_s
             held.entries += 1
             held.size_bytes += len(body)
+        self._written = self._position
+        self._fresh.clear()
 
     def _thin(self, reason: str, up_to: int) -> bool:
         """Thin the oldest readings that are whole still."""
@@ -332,7 +361,7 @@ class SqliteOutbox:
 
     def _forget_delivered(self, lane: Lane) -> None:
         """Delete the entries that every store has passed."""
-        passed = min((self._cursors[store, lane] for store in self._takers[lane]), default=self._position)
+        passed = self._passed(lane)
         execute = self._connection.execute
         query = f"SELECT count(*), sum(length(body)) FROM {lane} WHERE position <= ?"
         entries, size_bytes = execute(query, (passed,)).fetchone()
@@ -342,6 +371,10 @@ class SqliteOutbox:
             held.entries -= entries
             held.size_bytes -= size_bytes
             held.oldest_s = self._oldest_s(lane)
+
+    def _passed(self, lane: Lane) -> int:
+        """Return the position up to which every store has a lane."""
+        return min((self._cursors[store, lane] for store in self._takers[lane]), default=self._position)
 
     def _oldest_s(self, lane: Lane) -> float:
         oldest = self._connection.execute(f"SELECT created_s FROM {lane} ORDER BY position LIMIT 1").fetchone()

@@ -195,3 +195,19 @@ def test_a_state_is_one_of_three_words(payload: bytes) -> None:
 def test_a_bad_alert_is_refused(payload: bytes) -> None:
     with pytest.raises(PayloadError):
         codec.decode_alert(payload)
+
+
+GOOD = (golden("sample.json"), golden("sample_without_seq.json"), b'{"ts":1,"heart_rate_bpm":null,"new":"x"}')
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"", b"{", b"[]", golden("burst.json"), b'{"ts":"2024-01-01T00:00:00Z"}', b'{"ts":1}{"ts":2}', b'{"ts":"\xff"}'],
+)
+def test_many_payloads_are_read_together_or_not_at_all(odd: bytes) -> None:
+    """Together they give what each gives alone; one that is not a plain sample is for who reads one by one."""
+    alone = [number for payload in GOOD for row in rows(AGRICULTURE, payload) for number in row]
+    together = TelemetryDecoder(AGRICULTURE).read_all(GOOD)
+    assert together is not None
+    assert repr(together) == repr(alone)  # NaN is not equal to itself
+    assert TelemetryDecoder(AGRICULTURE).read_all((*GOOD, odd, *GOOD)) is None

@@ -84,13 +84,13 @@ def test_a_parsed_message_costs_four_calls() -> None:
     assert calls(lambda: parser.feed(chunk)).total() / 10_000 < 4
 
 
-def test_a_message_that_closes_nothing_costs_a_dozen_calls(batches: Batches) -> None:
+def test_a_message_that_closes_nothing_costs_five_calls(batches: Batches) -> None:
     """Decoding is per message; every check after it is per batch."""
     target = pipeline()
     list(run(target, batches[:1]))  # devices are known then
     counted = calls(lambda: list(run(target, batches[1:2], 2)))
-    assert counted.total() / BATCH < 12
-    assert counted["TelemetryDecoder.read"] == BATCH
+    assert counted.total() / BATCH < 5.5
+    assert counted["TelemetryDecoder.read"] == 0  # which is for bursts and what is bad
 
 
 def test_a_window_costs_a_bounded_number_of_calls(batches: Batches) -> None:
@@ -101,7 +101,7 @@ def test_a_window_costs_a_bounded_number_of_calls(batches: Batches) -> None:
     counted = calls(lambda: list(run(target, batches[-4:], len(batches) - 3)))
     windows = target.statistics().windows - before.windows
     assert windows >= DEVICES
-    assert counted.total() / windows < 220  # sixteen messages of each window are in it
+    assert counted.total() / windows < 100  # sixteen messages of each window are in it
 
 
 def test_models_are_invoked_once_for_all_windows_that_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def filled(path: Path) -> SqliteOutbox:
     outbox = SqliteOutbox(path)
     for n in range(20):
         outbox.append(n + 1, outputs(n))
+    outbox.flush()  # limits are for what is on disk
     return outbox
 
 
