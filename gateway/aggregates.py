@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar
 from gateway.components import Covariance
-from gateway.frames import Components, Doubles, Flags, History, Horizon, Integers, Moments, Singles, WindowSpec
+from gateway.frames import Components, Doubles, Flags, History, Horizon, Integers, Moments, Singles, Usual, WindowSpec
 from gateway.horizons import Buckets
 from gateway.sums import Sums, moments
 from gateway.table import Column, Table
+from gateway.usual import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class Course:
             if whole.components is None
             else Components(whole.components.vectors[chosen], whole.components.variances[chosen]),
             whole.events[chosen],
+            None
+            if whole.usual is None
+            else Usual(whole.usual.now[chosen], whole.usual.following[chosen], whole.usual.unusual[chosen]),
         )
 
 
@@ -91,6 +95,7 @@ class Aggregates:
         )
         self._buckets = {horizon: Buckets(horizon, spec, channels) for horizon in spec.horizons_s}
         self._covariance = Covariance(channels) if spec.monitor else None
+        self._profile = Profile(domain, spec, calendar) if spec.usual else None
 
     @property
     def bytes_per_device(self) -> int:
@@ -119,7 +124,11 @@ class Aggregates:
 
     def _tables(self) -> dict[str, Table]:
         tables = {"life": self._table} | {f"h{key:g}": buckets.table for key, buckets in self._buckets.items()}
-        return tables if self._covariance is None else tables | {"components": self._covariance.table}
+        if self._covariance is not None:
+            tables["components"] = self._covariance.table
+        if self._profile is not None:
+            tables["usual"] = self._profile.table
+        return tables
 
     def advance(self, hops: Hops) -> Course:
         """Take closed hops; return the history at the end of each."""
@@ -133,9 +142,11 @@ class Aggregates:
         components = None
         if self._covariance is not None:
             components = self._covariance.advance(hops, shifted, complete, self._table["normal_std"])
-        history = History(
-            moments(life.after(), reference[:, None]), calibration, horizons, components, self._events(hops)
-        )
+        usual = None
+        if self._profile is not None:
+            usual = self._profile.advance(hops, moments(added, reference[:, None]).mean)
+        whole = moments(life.after(), reference[:, None])
+        history = History(whole, calibration, horizons, components, self._events(hops), usual)
         warming = ~complete if self._spec.calibration_s > 0 else np.zeros_like(complete)
         return Course(warming, history)
 

@@ -8,6 +8,8 @@ Of one channel, ``{channel}_`` before each:
 - ``life_{mean|std|z}``: over the device's whole life; window mean in its deviations
 - ``cal_z``: window mean in deviations of the calibration; ``cal_zlog``: the same as ``sign(z) log(1 + |z|)``, so that
   int8 tells one deviation from two and still reaches fifty; ``cal_zstd``: logarithm of the window's deviation over its
+- ``usual usual_next unusual``: what is usual at this hour of the week and at the next; how far the newest hop and the
+  last half day lie from it, in deviations (:mod:`gateway.usual`)
 
 Of the device:
 
@@ -161,6 +163,12 @@ class _Frames:
         least = np.maximum(RELATIVE_FLOOR * np.abs(normal.mean), RANGE_FLOOR * self._span)
         return np.log(np.maximum(self.window.std, least) / self.floored(normal))
 
+    @property
+    def usual(self) -> dict[str, Doubles]:
+        known = self.history.usual
+        assert known is not None  # the parser refused otherwise
+        return {"usual": known.now, "usual_next": known.following, "unusual": known.unusual}
+
     @cached_property
     def monitoring(self) -> dict[str, Doubles]:
         t2, q = self._distances(self.window.mean)
@@ -205,6 +213,8 @@ def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
             return lambda source: source.z(source.history.life)[:, c]
         case "cal_z" | "cal_zlog" | "cal_zstd":
             return (lambda source: getattr(source, rest)[:, c]) if spec.calibration_s else None
+        case "usual" | "usual_next" | "unusual":
+            return (lambda source: source.usual[rest][:, c]) if spec.usual else None
     return _over_horizon(c, rest, spec)
 
 

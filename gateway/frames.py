@@ -53,6 +53,9 @@ class WindowSpec:
     """Whether principal components of the calibration are held, for the features ``t2`` and ``q``."""
     events: tuple[Events, ...] = ()
     """Events whose times of day are learned, for circular features."""
+    usual: bool = False
+    """Whether every hour of the week is held, for the features ``usual``, ``usual_next`` and ``unusual``: 1 KiB a
+    channel."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cut.
@@ -122,6 +125,18 @@ class Components:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual at an hour of the week, and how unusual the present is; ``(n, channels)``, NaN: unknown."""
+
+    now: Doubles
+    """At the hour in which the window ends."""
+    following: Doubles
+    """An hour later."""
+    unusual: Doubles
+    """See :mod:`gateway.usual`; 0 or more, in standard deviations."""
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What is known of each window's device up to the window's end; nothing after it."""
 
@@ -135,6 +150,8 @@ class History:
     """Where ``WindowSpec.monitor`` is set."""
     events: Doubles = field(default_factory=lambda: np.zeros((0, 0, 3)))
     """Shape ``(n, events, 3)``: count, sum of cosines and of sines of the local times of day of events so far."""
+    usual: Usual | None = None
+    """Where ``WindowSpec.usual`` is set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ def _plan(domain: Domain, shelf: Shelf | None, here: DomainSettings, calendar: C
     default = default_window(domain) if own is None else own.window
     window = _window_here(default if shelf is None else shelf.manifest.window.spec, here)
     limits_here = compiled_limits({**({} if own is None else own.limits), **here.limits}, domain)
+    if any(limit.settings.unusual is not None for limit in limits_here):
+        window = replace(window, usual=True)
     rules = (*(limit.rule(domain) for limit in limits_here), *sensor_rules(domain, window_s=window.length_s))
     if shelf is not None:
         stated = shelf.manifest

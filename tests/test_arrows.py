@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = ("contract", "gateway", "simulator", "models", "grafana", "console", "edgefleet")
 
-TRAINED_WITH = ("windows", "frames", "features", "sensors", "alerts")
+TRAINED_WITH = ("windows", "frames", "features", "sensors", "alerts", "limits", "usual")
 """The gateway's pure rooms that training shares with serving."""
 
 ALLOWED = {
@@ -38,6 +38,8 @@ PURE = (
         "slots",
         "aggregates",
         "horizons",
+        "usual",
+        "limits",
     ),
     *("features", "calendars", "circular", "summaries", "sensors", "silence", "alerts", "reasons"),
 )

@@ -53,6 +53,7 @@ class Window(_Section):
     buckets: int = 8
     monitor: bool = False
     events: tuple[Event, ...] = ()
+    usual: bool = False
 
     @property
     def spec(self) -> WindowSpec:

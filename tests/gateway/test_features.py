@@ -63,6 +63,8 @@ def _joined(parts: list[Frames]) -> Frames:
 def _concatenated(first: Any, second: Any) -> Any:
     if isinstance(first, dict):
         return {key: _concatenated(first[key], second[key]) for key in first}
+    if first is None:
+        return None
     if is_dataclass(first) and not isinstance(first, type):
         return type(first)(*(_concatenated(getattr(first, f.name), getattr(second, f.name)) for f in fields(first)))
     return np.concatenate([first, second])

@@ -1,4 +1,4 @@
-"""The protocols of recorded data, on series made up here: lead-ins, causality, NAB's score."""
+"""The protocols of recorded data, on series made up here: lead-ins, causality, NAB's score, counts without labels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from gateway.inference.shelf import load
-from models.training.recorded import Folder, nab, skab
+from models.training.recorded import Folder, flow, nab, skab
 from models.training.recorded.course import course
+from models.training.recorded.watch import watch
 
 SHELVES = Path(__file__).parents[2] / "models"
 
@@ -81,3 +82,62 @@ def test_nab_false_detection_costs_its_weight() -> None:
     assert nab.score([series()], [flags(300)]) == pytest.approx(-100.0 * 0.11 / 2.0)
     at_99 = 2.0 / (1.0 + math.exp(5.0 / 99.0)) - 1.0
     assert nab.score([series()], [flags(600)]) == pytest.approx(100.0 * 0.11 * at_99 / 2.0)
+
+
+def days(
+    count: int,
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """Return times and values of a series with the same course every day and a little noise, every half hour."""
+    times_s = 1_600_041_600.0 + 1800.0 * np.arange(48.0 * count)
+    rng = np.random.default_rng(5)
+    return times_s, 50.0 + 20.0 * np.sin(times_s * 2 * np.pi / 86400.0) + rng.normal(size=len(times_s))
+
+
+def test_a_watched_series_alerts_at_the_hour_at_which_it_is_odd() -> None:
+    """A value of the afternoon at night is odd though the day has many such; the sample after next has closed it."""
+    times_s, values = days(14)
+    odd = 48 * 10 + 4
+    values[odd] = values[odd - 12 : odd + 24].max()
+    seen = watch(times_s, values, period_s=1800.0, high=1000.0)
+    assert times_s[odd] < seen.fired_s[-1] <= times_s[odd] + 3 * 1800.0
+    assert len(seen.fired_s) <= 3  # less than one a week besides
+
+
+def test_a_watched_series_knows_nothing_of_later_rows() -> None:
+    """What is usual, and every alert, comes of earlier rows: those after a time change nothing before it."""
+    times_s, values = days(14)
+    cut_s = times_s[48 * 9]
+    before, after = (
+        watch(times_s, np.where(times_s < cut_s, values, factor * values), period_s=1800.0, high=1000.0)
+        for factor in (1.0, 2.0)
+    )
+    known = before.end_s <= cut_s
+    np.testing.assert_array_equal(before.usual[known], after.usual[known])
+    first, second = (each.fired_s[each.fired_s < cut_s] for each in (before, after))
+    assert first.tolist() == second.tolist()
+    assert len(after.fired_s) > len(second)
+
+
+def test_hourly_counts_with_repeated_times_and_gaps_are_compared_with_the_hour_that_follows(tmp_path: Path) -> None:
+    """The same course every day: the usual hour is right where no sample is repeated; rows after a gap are left out."""
+    times_s, values = days(28)
+    times_s, values = times_s[::2], np.round(values[::2] - np.random.default_rng(5).normal(size=len(values))[::2])
+    kept = (times_s < times_s[24 * 15]) | (times_s > times_s[24 * 18])
+    order = np.repeat(np.flatnonzero(kept), np.where(np.arange(int(kept.sum())) % 50 == 0, 2, 1))
+    stamps = np.array(times_s[order], "datetime64[s]").astype(str)
+    rows = [
+        f"None,{temp},0,0,1,x,y,{stamp.replace('T', ' ')[:16]},{value:.0f}"
+        for stamp, value, temp in zip(stamps, values[order], np.where(order == 30, 0.0, 280.0), strict=True)
+    ]
+    folder = tmp_path / "traffic_metro_i94"
+    folder.mkdir()
+    head = "holiday,temp,rain_1h,snow_1h,clouds_all,weather_main,weather_description,date_time,traffic_volume"
+    (folder / "metro_until_2016.csv").write_text("\n".join([head, *rows]))
+    usual, odd = flow.metro(Folder(tmp_path, unchecked=True))
+    assert usual.int8 > 0.999
+    assert usual.naive["persistence"] < 0.95
+    repeated = len(order) - int(kept.sum())
+    assert f"of {len(order)} rows {repeated} repeat a time" in usual.note
+    assert "1 give 0 K" in usual.note
+    assert "3 days the longest gap" in usual.note
+    assert odd.int8 >= 0.0
