@@ -10,6 +10,7 @@ Of one channel, ``{channel}_`` before each:
   int8 tells one deviation from two and still reaches fifty; ``cal_zstd``: logarithm of the window's deviation over its
 - ``usual usual_next unusual``: what is usual at this hour of the week and at the next; how far the newest hop and the
   last half day lie from it, in deviations (:mod:`gateway.usual`)
+- ``cal_unrest``: as ``cal_zlog``, in deviations that the means of the calibration's hops had among each other
 
 Of the device:
 
@@ -52,6 +53,8 @@ Z_LIMIT: Final = 50.0
 """z-scores are cut to ± this."""
 KEPT_VARIANCE: Final = 0.9
 """T² is over the strongest components that hold this share of the calibration's variance; q is over the others."""
+LEAST_UNREST: Final = 0.1
+"""Least deviation of hop means that is divided by, as a share of the samples': forty hops know it roughly."""
 FILL: Final = 0.0
 """What a model sees for an undefined feature, unless the caller knows better (its training mean)."""
 
@@ -155,7 +158,14 @@ class _Frames:
 
     @cached_property
     def cal_zlog(self) -> Doubles:
-        return np.sign(self.cal_z) * np.log1p(np.abs(self.cal_z))
+        return _shrunk(self.cal_z)
+
+    @cached_property
+    def cal_unrest(self) -> Doubles:
+        normal, unrest = self.history.calibration, self.history.unrest
+        assert unrest is not None  # the parser refused otherwise
+        away = (self.window.mean - normal.mean) / np.maximum(unrest, LEAST_UNREST * self.floored(normal))
+        return _shrunk(np.clip(away, -Z_LIMIT, Z_LIMIT))
 
     @cached_property
     def cal_zstd(self) -> Doubles:
@@ -189,6 +199,11 @@ class _Frames:
         return np.where(undefined, np.nan, t2), np.where(undefined, np.nan, q)
 
 
+def _shrunk(away: Doubles) -> Doubles:
+    """Return values drawn together, sign kept: near 0 as they are, far from it their logarithm."""
+    return np.sign(away) * np.log1p(np.abs(away))
+
+
 def _parse(name: str, channels: Sequence[str], spec: WindowSpec) -> Feature | None:
     if name in CALENDAR:
         return lambda source: source.civil.named(name)
@@ -215,6 +230,8 @@ def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
             return (lambda source: getattr(source, rest)[:, c]) if spec.calibration_s else None
         case "usual" | "usual_next" | "unusual":
             return (lambda source: source.usual[rest][:, c]) if spec.usual else None
+        case "cal_unrest":
+            return (lambda source: source.cal_unrest[:, c]) if spec.calibration_s and spec.monitor else None
     return _over_horizon(c, rest, spec)
 
 
