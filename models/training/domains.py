@@ -28,7 +28,7 @@ def _aftermaths(world: World) -> dict[str, float]:
 
 
 _MECHANICAL: Final = tuple(name for name in INDUSTRIAL.channel_names if not name.endswith("_c"))
-_KINDS: Final = ("cal_unrest", "cal_unrest_1min", "cal_zlog", "cal_zstd")
+_KINDS: Final = ("cal_unrest", "cal_zlog", "cal_zstd")
 _HOUR: Final = ("hour_sin", "hour_cos")
 
 AGRICULTURE_RECIPE: Final = Recipe(
@@ -77,7 +77,7 @@ INDUSTRIAL_RECIPE: Final = Recipe(
         lateness_s=2.0 * INDUSTRIAL.period_s,
         min_coverage=0.5,
         calibration_s=400.0,
-        horizons_s=(60.0, 600.0),
+        horizons_s=(600.0,),
         monitor=True,
     ),
     features=(

@@ -254,9 +254,7 @@ def balanced(group: Group) -> NDArray[np.float32]:
     """Return weights that make 1, of which positives weigh the group's part, half where it names no other."""
     rows = group.rows
     positive, negative = rows.weight[rows.label].sum(), rows.weight[~rows.label].sum()
-    factor = np.where(
-        rows.label, group.positives / max(positive, 1e-9), (1.0 - group.positives) / max(negative, 1e-9)
-    )
+    factor = np.where(rows.label, group.positives / max(positive, 1e-9), (1.0 - group.positives) / max(negative, 1e-9))
     weights: NDArray[np.float32] = (rows.weight * factor).astype(np.float32)
     return weights
 
