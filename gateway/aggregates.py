@@ -21,6 +21,7 @@ from gateway.frames import Components, Doubles, Flags, History, Horizon, Integer
 from gateway.horizons import Buckets
 from gateway.sums import Sums, moments
 from gateway.table import Column, Table
+from gateway.unrest import Unrest
 from gateway.usual import Profile
 
 
@@ -62,6 +63,7 @@ class Course:
             None
             if whole.usual is None
             else Usual(whole.usual.now[chosen], whole.usual.following[chosen], whole.usual.unusual[chosen]),
+            None if whole.unrest is None else whole.unrest[chosen],
         )
 
 
@@ -96,6 +98,7 @@ class Aggregates:
         self._buckets = {horizon: Buckets(horizon, spec, channels) for horizon in spec.horizons_s}
         self._covariance = Covariance(channels) if spec.monitor else None
         self._profile = Profile(domain, spec, calendar) if spec.usual else None
+        self._unrest = Unrest(channels) if spec.monitor else None
 
     @property
     def bytes_per_device(self) -> int:
@@ -128,6 +131,8 @@ class Aggregates:
             tables["components"] = self._covariance.table
         if self._profile is not None:
             tables["usual"] = self._profile.table
+        if self._unrest is not None:
+            tables["unrest"] = self._unrest.table
         return tables
 
     def advance(self, hops: Hops) -> Course:
@@ -146,7 +151,8 @@ class Aggregates:
         if self._profile is not None:
             usual = self._profile.advance(hops, moments(added, reference[:, None]).mean)
         whole = moments(life.after(), reference[:, None])
-        history = History(whole, calibration, horizons, components, self._events(hops), usual)
+        unrest = None if self._unrest is None else self._unrest.advance(hops, added, complete)
+        history = History(whole, calibration, horizons, components, self._events(hops), usual, unrest)
         warming = ~complete if self._spec.calibration_s > 0 else np.zeros_like(complete)
         return Course(warming, history)
 

@@ -8,6 +8,8 @@ Of one channel, ``{channel}_`` before each:
 - ``life_{mean|std|z}``: over the device's whole life; window mean in its deviations
 - ``cal_z``: window mean in deviations of the calibration; ``cal_zlog``: the same as ``sign(z) log(1 + |z|)``, so that
   int8 tells one deviation from two and still reaches fifty; ``cal_zstd``: logarithm of the window's deviation over its
+- ``cal_unrest``: as ``cal_zlog``, in deviations that the means of the calibration's hops had among each other;
+  ``cal_unrest_{horizon}``: the same of the horizon's mean
 - ``usual usual_next unusual``: what is usual at this hour of the week and at the next; how far the newest hop and the
   last half day lie from it, in deviations (:mod:`gateway.usual`)
 
@@ -52,6 +54,8 @@ Z_LIMIT: Final = 50.0
 """z-scores are cut to ± this."""
 KEPT_VARIANCE: Final = 0.9
 """T² is over the strongest components that hold this share of the calibration's variance; q is over the others."""
+LEAST_UNREST: Final = 0.1
+"""Least deviation of hop means that is divided by, as a share of the samples': forty hops know it roughly."""
 FILL: Final = 0.0
 """What a model sees for an undefined feature, unless the caller knows better (its training mean)."""
 
@@ -69,7 +73,7 @@ WINDOW_STATISTICS: Final = (
     "q90",
     "missing",
 )
-HORIZON_STATISTICS: Final = ("mean", "std", "min", "max", "range", "delta", "z")
+HORIZON_STATISTICS: Final = ("mean", "std", "min", "max", "range", "delta", "z", "cal_unrest")
 CYCLIC: Final = ("hour", "minute_of_day", "weekday", "day", "month", "part_of_day")
 CALENDAR: Final = (*CYCLIC, *(f"{unit}_{part}" for unit in CYCLIC for part in ("sin", "cos")), "weekend", "holiday")
 MONITORING: Final = ("t2", "q", "t2_last", "q_last", "t2_log", "q_log")
@@ -155,7 +159,17 @@ class _Frames:
 
     @cached_property
     def cal_zlog(self) -> Doubles:
-        return np.sign(self.cal_z) * np.log1p(np.abs(self.cal_z))
+        return _shrunk(self.cal_z)
+
+    @cached_property
+    def cal_unrest(self) -> Doubles:
+        return self.unrest(self.window.mean)
+
+    def unrest(self, mean: Doubles) -> Doubles:
+        normal, unrest = self.history.calibration, self.history.unrest
+        assert unrest is not None  # the parser refused otherwise
+        away = (mean - normal.mean) / np.maximum(unrest, LEAST_UNREST * self.floored(normal))
+        return _shrunk(np.clip(away, -Z_LIMIT, Z_LIMIT))
 
     @cached_property
     def cal_zstd(self) -> Doubles:
@@ -189,6 +203,11 @@ class _Frames:
         return np.where(undefined, np.nan, t2), np.where(undefined, np.nan, q)
 
 
+def _shrunk(away: Doubles) -> Doubles:
+    """Return values drawn together, sign kept: near 0 as they are, far from it their logarithm."""
+    return np.sign(away) * np.log1p(np.abs(away))
+
+
 def _parse(name: str, channels: Sequence[str], spec: WindowSpec) -> Feature | None:
     if name in CALENDAR:
         return lambda source: source.civil.named(name)
@@ -211,27 +230,39 @@ def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
             return lambda source: getattr(source.history.life, rest.removeprefix("life_"))[:, c]
         case "life_z":
             return lambda source: source.z(source.history.life)[:, c]
-        case "cal_z" | "cal_zlog" | "cal_zstd":
-            return (lambda source: getattr(source, rest)[:, c]) if spec.calibration_s else None
+        case "cal_z" | "cal_zlog" | "cal_zstd" | "cal_unrest":
+            held = spec.calibration_s and (spec.monitor or rest != "cal_unrest")
+            return (lambda source: getattr(source, rest)[:, c]) if held else None
         case "usual" | "usual_next" | "unusual":
             return (lambda source: source.usual[rest][:, c]) if spec.usual else None
     return _over_horizon(c, rest, spec)
 
 
 def _over_horizon(c: int, rest: str, spec: WindowSpec) -> Feature | None:
-    match = re.fullmatch(r"([a-z]+)_(\d+(?:s|min|h|d))", rest)
+    match = re.fullmatch(r"([a-z_]+)_(\d+(?:s|min|h|d))", rest)
     if match is None or match[1] not in HORIZON_STATISTICS or (key := horizon_s(match[2])) not in spec.horizons_s:
         return None
     statistic = match[1]
-    if statistic == "z":
-        return lambda source: source.z(source.history.horizons[key])[:, c]
-    if statistic == "delta":
-        return lambda source: (source.window.mean - source.history.horizons[key].mean)[:, c]
-    if statistic == "range":
-        return lambda source: (source.history.horizons[key].max - source.history.horizons[key].min)[:, c].astype(
-            np.float64
-        )
-    return lambda source: getattr(source.history.horizons[key], statistic)[:, c]
+    if statistic == "cal_unrest" and not (spec.calibration_s and spec.monitor):
+        return None
+
+    def feature(source: _Frames) -> Doubles:
+        horizon = source.history.horizons[key]
+        found: Doubles
+        match statistic:
+            case "z":
+                found = source.z(horizon)
+            case "delta":
+                found = source.window.mean - horizon.mean
+            case "range":
+                found = (horizon.max - horizon.min).astype(np.float64)
+            case "cal_unrest":
+                found = source.unrest(horizon.mean)
+            case _:
+                found = getattr(horizon, statistic)
+        return found[:, c]
+
+    return feature
 
 
 def _event(e: int, statistic: str) -> Feature:

@@ -50,7 +50,7 @@ class WindowSpec:
     """Buckets of a horizon, the newest of which is filling: a horizon reaches back ``(buckets - 1) / buckets`` … 1 of
     its length. More are finer and cost 28 bytes a channel each."""
     monitor: bool = False
-    """Whether principal components of the calibration are held, for the features ``t2`` and ``q``."""
+    """Whether principal components and unrest of the calibration are held, for ``t2``, ``q`` and ``cal_unrest``."""
     events: tuple[Events, ...] = ()
     """Events whose times of day are learned, for circular features."""
     usual: bool = False
@@ -152,6 +152,9 @@ class History:
     """Shape ``(n, events, 3)``: count, sum of cosines and of sines of the local times of day of events so far."""
     usual: Usual | None = None
     """Where ``WindowSpec.usual`` is set."""
+    unrest: Doubles | None = None
+    """Where ``WindowSpec.monitor`` is set: standard deviation of the means of the calibration's hops, shape
+    ``(n, channels)``; NaN while warming."""
 
 
 @dataclass(frozen=True, slots=True)

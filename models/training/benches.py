@@ -9,7 +9,7 @@ part                  what is drawn for a device
 ====================  ==================================================================================================
 noise                 white, in steps of the sensor's resolution, 0.2 … 1.5 of a deviation
 wander                slow changes (20 … 300 s), of vibration up to 0.6 deviations, of flow up to 0.4
-thermal drift         up to ± 15 deviations, relaxing, during the calibration too; a cooling cycle of 50 … 120 s
+thermal drift         up to ± 6 K, warming by 1 K a minute at most, the calibration too; a cycle of 50 … 120 s
 throttling            flow down by 0.8 … 9 deviations; pressure up a little; vibration at the pump up by 0 … 4
 dilution              flow up by 1 … 9 deviations, vibration at the pump up, fluid warmer or colder
 leak                  flow down by 1 … 8 deviations, vibration a little lower
@@ -32,6 +32,8 @@ from numpy.typing import NDArray
 from contract.domains import INDUSTRIAL
 from contract.topics import DeviceId
 from contract.truth import Truth
+from gateway.frames import WindowSpec
+from models.training.dataset import Labels
 from models.training.simulate import Fleet, Recording
 
 VIBRATION_1, VIBRATION_2, CURRENT, PRESSURE, TEMPERATURE, THERMOCOUPLE, VOLTAGE, FLOW = range(8)
@@ -59,10 +61,17 @@ NOISE: Final = (
 """Least and greatest deviation of its noise, relative to the level."""
 WANDER: Final = (0.6, 0.6, 0.2, 0.2, 0.5, 0.5, 0.2, 0.4)
 """Largest slow changes of each channel, in deviations of its noise."""
+WARMING_K_MIN: Final = 1.0
+"""Fastest that anything warms without a fault, kelvin a minute."""
 CALIBRATED_S: Final = 460.0
 """From here on faults may begin."""
 LACKING: Final = 1.0 / 3.0
 """Share of devices that lack channels."""
+
+SETTLE_S: Final = 12.0
+"""Nobody could say of a window that ends this soon after a fault's onset."""
+GONE_S: Final = 8.0
+"""A window that ends this long after a fault is normal again, though it may still reach into it."""
 
 Doubles = NDArray[np.float64]
 Bend = Callable[[Doubles, np.random.Generator], Doubles]
@@ -89,10 +98,22 @@ def benches(fleet: Fleet) -> Recording:
     )
 
 
+def off(recording: Recording, _spec: WindowSpec, device: NDArray[np.int64], end_s: NDArray[np.float64]) -> Labels:
+    """Label windows whose newest samples lie in a fault: an alert should end soon after it, not a window later."""
+    labels, weights = np.zeros(len(device), np.bool_), np.ones(len(device), np.float32)
+    place = {identity.device: index for index, identity in enumerate(recording.devices)}
+    for truth in recording.truths:
+        mine = device == place[truth.device]
+        inside = mine & (end_s >= truth.onset_s + SETTLE_S) & (end_s <= truth.end_s)
+        labels |= inside
+        weights[mine & (end_s > truth.onset_s) & (end_s < truth.end_s + GONE_S) & ~inside] = 0.0
+    return labels, weights
+
+
 def _bench(device: DeviceId, times: Doubles, truths: list[Truth], rng: np.random.Generator) -> NDArray[np.float32]:
     level = np.exp(rng.uniform(*np.log(LEVEL).T))
     deviation = level * np.exp(rng.uniform(*np.log(NOISE).T))
-    away = rng.standard_normal((len(times), 8)) + _wander(len(times), rng) + _thermal(len(times), rng)
+    away = rng.standard_normal((len(times), 8)) + _wander(len(times), rng) + _thermal(len(times), rng) / deviation
     away += _faults(device, times, truths, rng)
     step = rng.uniform(0.2, 1.5, 8)
     coarse = np.round((away + rng.uniform(0.0, 1.0, 8)) / step) * step
@@ -120,17 +141,21 @@ def _slow(steps: int, tau_s: float, rng: np.random.Generator) -> Doubles:
 
 
 def _thermal(steps: int, rng: np.random.Generator) -> Doubles:
-    """Return what temperatures do without any fault."""
+    """Return what temperatures do without any fault, in kelvin: never for long as fast as a motor without cooling."""
     away = np.zeros((steps, 8))
     seconds = np.arange(steps)
-    for channel in (TEMPERATURE, THERMOCOUPLE):
+    for channel, most_k in ((TEMPERATURE, 6.0), (THERMOCOUPLE, 2.0)):
         for onset_s in rng.uniform(-200.0, steps, rng.integers(0, 5)):
-            size, tau_s = rng.uniform(-15.0, 15.0), rng.uniform(40.0, 400.0)
+            # cooling may be sudden, warming takes its time
+            size_k, tau_s = rng.uniform(-most_k, 0.6 * most_k), rng.uniform(60.0, 400.0)
+            tau_s = max(tau_s, 60.0 * size_k / WARMING_K_MIN)
             since_s = np.maximum(seconds - onset_s, 0.0)
-            away[:, channel] += size * (1.0 - np.exp(-since_s / tau_s)) * np.exp(-since_s / rng.uniform(300.0, 3000.0))
-        if rng.random() < 0.4:
-            away[:, channel] += rng.uniform(0.5, 1.5) * np.sin(seconds * 2.0 * np.pi / rng.uniform(50.0, 120.0))
-        away[:, channel] += rng.uniform(-6.0, 6.0) * seconds / 1000.0
+            away[:, channel] += (
+                size_k * (1.0 - np.exp(-since_s / tau_s)) * np.exp(-since_s / rng.uniform(600.0, 3000.0))
+            )
+        if rng.random() < 0.5:
+            away[:, channel] += rng.uniform(0.05, 0.3) * np.sin(seconds * 2.0 * np.pi / rng.uniform(50.0, 120.0))
+        away[:, channel] += rng.uniform(-0.2, 0.2) * seconds / 60.0 * (rng.random() < 0.5)
     return away
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,7 @@ from gateway.inference.manifest import Judging
 from models.training.dataset import Rows
 from models.training.events import EventScore, Watch, merge, score_events
 from models.training.metrics import f1
-from models.training.recipes import RAISE_AT, Recipe
-
-CLEAR_SHARE: Final = 0.5
-"""``clear_at`` as a share of ``raise_at``: wide enough that a score on the edge does not flap."""
+from models.training.recipes import CLEAR_SHARE, RAISE_AT, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +39,17 @@ class Candidate:
 
 
 def candidates(
-    hop_s: float, dwell_hops: Sequence[int], cooldown_s: float, raise_at: Sequence[float] = RAISE_AT
+    hop_s: float,
+    dwell_hops: Sequence[int],
+    cooldown_s: float,
+    raise_at: Sequence[float] = RAISE_AT,
+    clear_share: float = CLEAR_SHARE,
 ) -> list[Judging]:
     """Return the ways to judge that are tried."""
     return [
         Judging(
             raise_at=score,
-            clear_at=round(score * CLEAR_SHARE, 3),
+            clear_at=round(score * clear_share, 3),
             raise_dwell_s=hops * hop_s,
             clear_dwell_s=2 * hop_s,
             cooldown_s=cooldown_s,

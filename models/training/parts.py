@@ -71,6 +71,8 @@ class Group:
     rows: Examples
     share: float
     """Its part of the training's weight; those of all groups need not make 1."""
+    positives: float = 0.5
+    """Part of that which positive rows weigh together, 0 … 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +118,7 @@ def gather(recipe: Recipe, folder: Folder | None, report: Report, *, tried: bool
     for make in recipe.makes:
         step(make.name)
         group, held_out, sample = _drawn(make, recipe) if isinstance(make, Drawn) else _recorded(make, recipe, folder)
-        makes.append(Group(name=make.name, rows=group, share=make.share))
+        makes.append(Group(name=make.name, rows=group, share=make.share, positives=make.positives))
         watched[make.name] = held_out
         samples.append(sample)
     labeller = recipe.labeller(recipe.world())
@@ -239,19 +241,20 @@ def joined(parts: Sequence[Examples]) -> Examples:
 
 
 def trained_on(groups: Sequence[Group], scale: Scaling) -> Part:
-    """Return the training rows as the net sees them; each group weighs its share, its positives half of that."""
+    """Return the training rows as the net sees them; each group weighs its share, its positives their part of that."""
     whole = sum(group.share for group in groups)
     return Part(
         features=scale(np.concatenate([group.rows.features for group in groups])),
         label=np.concatenate([group.rows.label for group in groups]),
-        weight=_mean_1(np.concatenate([balanced(group.rows) * (group.share / whole) for group in groups])),
+        weight=_mean_1(np.concatenate([balanced(group) * (group.share / whole) for group in groups])),
     )
 
 
-def balanced(rows: Examples) -> NDArray[np.float32]:
-    """Return weights that make 1, positives and negatives a half each."""
+def balanced(group: Group) -> NDArray[np.float32]:
+    """Return weights that make 1, of which positives weigh the group's part, half where it names no other."""
+    rows = group.rows
     positive, negative = rows.weight[rows.label].sum(), rows.weight[~rows.label].sum()
-    factor = np.where(rows.label, 0.5 / max(positive, 1e-9), 0.5 / max(negative, 1e-9))
+    factor = np.where(rows.label, group.positives / max(positive, 1e-9), (1.0 - group.positives) / max(negative, 1e-9))
     weights: NDArray[np.float32] = (rows.weight * factor).astype(np.float32)
     return weights
 

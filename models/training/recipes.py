@@ -37,6 +37,8 @@ MAKE_SEED: Final = 50_000
 """Offset of the seeds of drawn recordings of another make."""
 RAISE_AT: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Scores at which an alert may be raised, where a recipe names no others."""
+CLEAR_SHARE: Final = 0.5
+"""``clear_at`` as a share of ``raise_at``: wide enough that a score on the edge does not flap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,9 @@ class Make:
     labeller: Labeller
     share: float
     """Share of the training's weight, 0 … 1; what the makes leave is the fleets'."""
+    positives: float = 0.5
+    """Part of that share which positive rows have. More than half lifts the scores of these devices, so that faults
+    too small to be sure of still reach a threshold that the fleets ask for; and more that is none does too."""
     period_s: float
     """Time between two samples, seconds."""
     min_coverage: float | None = None
@@ -155,6 +160,8 @@ class Recipe:
     dwell_hops: tuple[int, ...] = (0, 1, 2, 3)
     raise_at: tuple[float, ...] = RAISE_AT
     """Scores at which an alert may be raised: the candidates."""
+    clear_share: float = CLEAR_SHARE
+    """Higher where a score may stay well above 0 on a healthy device, and an alert must end all the same."""
     cooldown_s: float
     naive: tuple[NaiveRule, ...] = ()
 

@@ -198,7 +198,9 @@ def choose(draft: Manifest, fitted: Fitted, recipe: Recipe, data: Data) -> Judgi
     scorer = LiteRtScorer(fitted.int8_model, draft)
     fleets = {name: [(rows, scorer.score(rows.features)) for rows in each] for name, each in data.validation.items()}
     others = [(data.watched[name].label, scorer.score(data.watched[name].features)) for name in data.makes]
-    ways = judging.candidates(recipe.window.hop_s, recipe.dwell_hops, recipe.cooldown_s, recipe.raise_at)
+    ways = judging.candidates(
+        recipe.window.hop_s, recipe.dwell_hops, recipe.cooldown_s, recipe.raise_at, recipe.clear_share
+    )
     return judging.choose(fleets, ways, recipe, others).judging
 
 

@@ -164,12 +164,31 @@ def test_calibration_features_tell_how_far_from_normal() -> None:
     np.testing.assert_allclose(got[-1], wanted, rtol=1e-4)
 
 
+def test_cal_unrest_holds_a_mean_against_the_means_of_the_calibrations_hops() -> None:
+    """Means of white noise hardly move, those of a wandering channel do: the same shift counts more in the first."""
+    generator = np.random.default_rng(6)
+    white, slow = generator.normal(10.0, 2.0, 400), 10.0 + 2.8 * np.sin(np.arange(400) / 25.0)
+    values = np.stack([white, slow, np.where(np.arange(400) < 120, np.nan, white)], axis=1)
+    values[300:, :2] += 3.0
+    frames = frames_of(values)
+    got = compute(frames, "a_cal_unrest", "b_cal_unrest", "c_cal_unrest", "a_cal_unrest_1h", "a_mean_1h")
+    assert np.isnan(got[frames.warming, :4]).all()
+    assert np.isnan(got[:, 2]).all()
+    normal = values[:120, :2].astype(np.float32).astype(np.float64)
+    means = normal.reshape(24, 5, 2).mean(axis=1)
+    away = (frames.values[-1, :, :2].astype(np.float64).mean(axis=0) - normal.mean(axis=0)) / means.std(axis=0)
+    np.testing.assert_allclose(got[-1, :2], np.sign(away) * np.log(1.0 + abs(away)), rtol=1e-4)
+    assert got[-1, 0] > got[-1, 1] + 0.3
+    of_hour = (got[-1, 4] - normal[:, 0].mean()) / means[:, 0].std()
+    np.testing.assert_allclose(got[-1, 3], np.sign(of_hour) * np.log(1.0 + abs(of_hour)), rtol=1e-4)
+
+
 def test_a_channel_at_rest_does_not_explode() -> None:
     """A calibration without any spread has a floor, and scores a ceiling."""
     values = np.full((300, 3), 7.0)
     values[250:] = 900.0
-    got = compute(frames_of(values), "a_cal_z", "a_cal_zstd", "a_life_z", "t2", "q")
-    assert np.nanmax(np.abs(got[:, :3])) <= 50.0
+    got = compute(frames_of(values), "a_cal_z", "a_cal_zstd", "a_life_z", "t2", "q", "a_cal_unrest")
+    assert np.nanmax(np.abs(got[:, [0, 1, 2, 5]])) <= 50.0
     assert np.isfinite(got[-1]).all()
 
 

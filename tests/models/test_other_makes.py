@@ -7,7 +7,7 @@ import pytest
 
 from contract.domains import INDUSTRIAL
 from gateway.inference.manifest import Window
-from models.training.benches import CALIBRATED_S, FAULTS, FLOW, benches
+from models.training.benches import CALIBRATED_S, FAULTS, FLOW, GONE_S, SETTLE_S, TEMPERATURE, benches, off
 from models.training.loops import BOUND_KM_H, PERIOD_S, SPEED, loops
 from models.training.simulate import Fleet, Recording
 
@@ -45,6 +45,36 @@ def test_values_lie_within_the_channels_ranges() -> None:
     assert np.nanmin(values[..., FLOW]) >= 0.0
     assert (np.nan_to_num(values, nan=1.0) >= low).all()
     assert (np.nan_to_num(values, nan=1.0) <= high).all()
+
+
+def test_a_bench_is_off_from_soon_after_a_faults_onset_to_its_end_and_normal_soon_after() -> None:
+    """In between nobody could say; what is labelled lies in a fault, what is not and counts lies in none."""
+    recording = benches(fleet(1, 2400.0))
+    truth = recording.truths[0]
+    device = [each.device for each in recording.devices].index(truth.device)
+    ends = np.array(
+        [
+            truth.onset_s,
+            truth.onset_s + SETTLE_S - 1.0,
+            truth.onset_s + SETTLE_S,
+            truth.end_s,
+            truth.end_s + 1.0,
+            truth.end_s + GONE_S,
+        ]
+    )
+    spec = Window(length_s=20.0, hop_s=10.0, period_s=1.0, lateness_s=2.0, min_coverage=0.5).spec
+    label, weight = off(recording, spec, np.full(len(ends), device), ends)
+    assert label.tolist() == [False, False, True, True, False, False]
+    assert (weight > 0.0).tolist() == [True, False, True, True, False, True]
+
+
+def test_a_bench_warms_by_itself_slower_than_a_motor_without_cooling() -> None:
+    """Over ten minutes by ten kelvin at most: the simulated motors gain more than twenty without their cooling."""
+    gains = []
+    for seed in range(4):
+        warm = benches(fleet(seed, 2400.0)).physical[:, :, TEMPERATURE]
+        gains.append(np.nanmax(warm[:, 600:] - warm[:, :-600], initial=0.0))
+    assert max(gains) < 15.0
 
 
 def test_loops_give_speed_alone_and_name_their_queues() -> None:

@@ -84,10 +84,17 @@ def test_each_group_weighs_its_share_however_many_rows_it_has_and_positives_half
         assert weight[label].sum() == pytest.approx(weight[~label].sum(), rel=1e-4)
 
 
+def test_a_group_may_give_its_positives_more_than_half_of_its_weight() -> None:
+    rows = examples(2, 100, 0.1)
+    weight = balanced(Group(name="a", rows=rows, share=0.2, positives=0.7))
+    assert weight.sum() == pytest.approx(1.0)
+    assert weight[rows.label].sum() == pytest.approx(0.7)
+
+
 def test_rows_that_weigh_less_keep_their_proportion() -> None:
     rows = examples(2, 100, 0.5)
     half = replace(rows, weight=np.where(np.arange(200) < 100, 0.5, 1.0).astype(np.float32))
-    weight = balanced(half)
+    weight = balanced(Group(name="a", rows=half, share=1.0))
     positives = np.flatnonzero(rows.label)
     early, late = positives[positives < 100], positives[positives >= 100]
     assert weight[late[0]] == pytest.approx(2.0 * weight[early[0]])

@@ -85,7 +85,7 @@ def skab(data: Path) -> Recorded:
         options=[str(file), "--map", mapping],
         rows=table[list(names.values())],
         period_s=1.0,
-        window_s=60.0,
+        window_s=20.0,
         hop_s=10.0,
         fires=True,
     )
