@@ -21,7 +21,7 @@ Of the device:
   against the principal components of the calibration; ``t2_log q_log``: ``log(1 + …)`` of the first two
 - ``{event}_{count|concentration|direction_sin|direction_cos|unusual}``: how often an event of the spec happened, at
   which time of day and how regularly, and how unusual the present time is for it (0…1)
-- ``{event}_since``: ``log(1 + hours)`` since it last happened; ``{event}_by_hour_{n}h``: how often it usually happens in
+- ``{event}_since``: ``log(1 + hours)`` since it last happened; ``{event}_by_hour_{n}h``: how often it happens in
   the ``n`` hours to come
 - ``{cycle}_{sofar|usual|last|left}``: a channel added up since the cycle's start, in its unit times hours; what it
   usually came to at the cycle's end and what it did last time; what is usually left
