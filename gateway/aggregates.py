@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar
 from gateway.components import Covariance
-from gateway.frames import Components, Doubles, Flags, History, Horizon, Integers, Moments, Singles, Usual, WindowSpec
+from gateway.day_course import DayCourse
+from gateway.frames import (
+    Components,
+    Doubles,
+    Flags,
+    History,
+    Horizon,
+    Integers,
+    Moments,
+    Singles,
+    Usual,
+    WindowSpec,
+)
 from gateway.horizons import Buckets
 from gateway.sums import Sums, moments
 from gateway.table import Column, Table
@@ -64,6 +76,7 @@ class Course:
             if whole.usual is None
             else Usual(whole.usual.now[chosen], whole.usual.following[chosen], whole.usual.unusual[chosen]),
             None if whole.unrest is None else whole.unrest[chosen],
+            None if whole.day is None else whole.day.at(chosen),
         )
 
 
@@ -77,7 +90,8 @@ class Aggregates:
     def __init__(self, domain: Domain, spec: WindowSpec, calendar: Calendar) -> None:
         """Start with no device."""
         self._spec, self._calendar = spec, calendar
-        self._watched = [(domain.channel_names.index(event.channel), event.above) for event in spec.events]
+        names = domain.channel_names
+        self._watched = [(names.index(event.channel), event.above, event.falling) for event in spec.events]
         channels, events = len(domain.channels), len(spec.events)
         self._table = Table(
             {
@@ -99,6 +113,7 @@ class Aggregates:
         self._covariance = Covariance(channels) if spec.monitor else None
         self._profile = Profile(domain, spec, calendar) if spec.usual else None
         self._unrest = Unrest(channels) if spec.monitor else None
+        self._day = DayCourse(domain, spec, calendar) if spec.courses or spec.events else None
 
     @property
     def bytes_per_device(self) -> int:
@@ -127,13 +142,8 @@ class Aggregates:
 
     def _tables(self) -> dict[str, Table]:
         tables = {"life": self._table} | {f"h{key:g}": buckets.table for key, buckets in self._buckets.items()}
-        if self._covariance is not None:
-            tables["components"] = self._covariance.table
-        if self._profile is not None:
-            tables["usual"] = self._profile.table
-        if self._unrest is not None:
-            tables["unrest"] = self._unrest.table
-        return tables
+        further = {"components": self._covariance, "usual": self._profile, "unrest": self._unrest, "day": self._day}
+        return tables | {name: part.table for name, part in further.items() if part is not None}
 
     def advance(self, hops: Hops) -> Course:
         """Take closed hops; return the history at the end of each."""
@@ -150,9 +160,11 @@ class Aggregates:
         usual = None
         if self._profile is not None:
             usual = self._profile.advance(hops, moments(added, reference[:, None]).mean)
+        events, happened = self._events(hops)
+        day = None if self._day is None else self._day.advance(hops, happened)
         whole = moments(life.after(), reference[:, None])
         unrest = None if self._unrest is None else self._unrest.advance(hops, added, complete)
-        history = History(whole, calibration, horizons, components, self._events(hops), usual, unrest)
+        history = History(whole, calibration, horizons, components, events, usual, unrest, day)
         warming = ~complete if self._spec.calibration_s > 0 else np.zeros_like(complete)
         return Course(warming, history)
 
@@ -230,8 +242,11 @@ class Aggregates:
             np.where(known, table["normal_std"][device][:, None], np.nan),
         )
 
-    def _events(self, hops: Hops) -> Doubles:
-        """Count upward crossings and sum the directions of their local times of day; shape ``(G, K, events, 3)``."""
+    def _events(self, hops: Hops) -> tuple[Doubles, Doubles]:
+        """Count crossings and sum the directions of their local times of day.
+
+        Return both so far, ``(G, K, events, 3)``, and how many there were in each hop, ``(G, K, events)``.
+        """
         table, spec = self._table, self._spec
         devices, hop_count = hops.index.shape
         added = np.zeros((devices, hop_count, len(self._watched), 3))
@@ -240,9 +255,10 @@ class Aggregates:
             starts = self._calendar.local_s(starts_s.ravel()).reshape(starts_s.shape)
             angle = (starts[:, :, None] + np.arange(spec.hop_slots) * spec.period_s) * (2 * np.pi / DAY_S)
             parts = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=-1)
-        for e, (channel, threshold) in enumerate(self._watched):
+        for e, (channel, threshold, falling) in enumerate(self._watched):
             valid = hops.valid[..., channel].reshape(devices, -1)
-            above = (hops.values[..., channel] > threshold).reshape(devices, -1)
+            # of a falling event the far side is below: NaN is on neither, and never valid
+            above = ((hops.values[..., channel] > threshold) != falling).reshape(devices, -1)
             newest = np.maximum.accumulate(np.where(valid, np.arange(valid.shape[1]), -1), axis=1)
             known = table["above"][hops.device, e]
             state = np.where(newest >= 0, np.take_along_axis(above, np.maximum(newest, 0), axis=1), known[:, None])
@@ -252,4 +268,4 @@ class Aggregates:
             table["above"][hops.device, e] = state[:, -1]
         course = np.add.accumulate(np.concatenate([table["events"][hops.device][:, None], added], axis=1), axis=1)
         table["events"][hops.device] = course[:, -1]
-        return course[:, 1:]
+        return course[:, 1:], added[:, :, :, 0]

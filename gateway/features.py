@@ -5,6 +5,10 @@ Of one channel, ``{channel}_`` before each:
 - ``mean std min max range slope last rms q10 q50 q90 missing``: over the model window (slope per hour, missing a share)
 - ``{mean|std|min|max|range}_{horizon}``: over a long horizon up to the window's end, e.g. ``mean_24h``
 - ``{delta|z}_{horizon}``: window mean less the horizon's; the same in the horizon's standard deviations
+- ``today``: mean since local midnight; ``by_hour``: what the hour of the day just past is like on other days;
+  ``by_hour_{n}h``: the same of the ``n`` hours to come (:mod:`gateway.day_course`)
+- any of these that is in the channel's unit, with ``_log``: ``sign(x) log(1 + |x| / floor)``, the floor that of
+  z-scores at rest, for quantities that span decades; so ``{cycle}_…_log``
 - ``life_{mean|std|z}``: over the device's whole life; window mean in its deviations
 - ``cal_z``: window mean in deviations of the calibration; ``cal_zlog``: the same as ``sign(z) log(1 + |z|)``, so that
   int8 tells one deviation from two and still reaches fifty; ``cal_zstd``: logarithm of the window's deviation over its
@@ -19,6 +23,10 @@ Of the device:
   against the principal components of the calibration; ``t2_log q_log``: ``log(1 + …)`` of the first two
 - ``{event}_{count|concentration|direction_sin|direction_cos|unusual}``: how often an event of the spec happened, at
   which time of day and how regularly, and how unusual the present time is for it (0…1)
+- ``{event}_since``: ``log(1 + hours)`` since it last happened; ``{event}_by_hour_{n}h``: how often it happens in
+  the ``n`` hours to come
+- ``{cycle}_{sofar|usual|last|left}``: a channel added up since the cycle's start, in its unit times hours; what it
+  usually came to at the cycle's end and what it did last time; what is usually left
 
 Of the local civil time of the window's end:
 
@@ -33,6 +41,7 @@ Undefined values are NaN; :func:`fill` replaces them.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -43,7 +52,7 @@ import numpy as np
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar, Civil
 from gateway.circular import concentration, direction, unusual
-from gateway.frames import Doubles, Frames, Moments, Singles, WindowSpec
+from gateway.frames import HOURS, DayHistory, Doubles, Frames, Moments, Singles, WindowSpec
 from gateway.window_statistics import WindowStatistics
 
 RELATIVE_FLOOR: Final = 1e-3
@@ -78,6 +87,7 @@ CYCLIC: Final = ("hour", "minute_of_day", "weekday", "day", "month", "part_of_da
 CALENDAR: Final = (*CYCLIC, *(f"{unit}_{part}" for unit in CYCLIC for part in ("sin", "cos")), "weekend", "holiday")
 MONITORING: Final = ("t2", "q", "t2_last", "q_last", "t2_log", "q_log")
 EVENT_STATISTICS: Final = ("count", "concentration", "direction_sin", "direction_cos", "unusual")
+CYCLE_STATISTICS: Final = ("sofar", "usual", "last", "left")
 _UNITS_S: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 Feature = Callable[["_Frames"], Doubles]
@@ -150,6 +160,11 @@ class _Frames:
         least = np.maximum(RELATIVE_FLOOR * np.abs(base.mean), RANGE_FLOOR * self._span)
         return np.maximum(base.std, least)
 
+    def logged(self, values: Doubles, c: int) -> Doubles:
+        """Return the logarithm of values in the unit of channel ``c``, of either sign."""
+        found: Doubles = np.sign(values) * np.log1p(np.abs(values) / (RANGE_FLOOR * self._span[c]))
+        return found
+
     def z(self, base: Moments) -> Doubles:
         return np.clip((self.window.mean - base.mean) / self.floored(base), -Z_LIMIT, Z_LIMIT)
 
@@ -176,6 +191,12 @@ class _Frames:
         normal = self.history.calibration
         least = np.maximum(RELATIVE_FLOOR * np.abs(normal.mean), RANGE_FLOOR * self._span)
         return np.log(np.maximum(self.window.std, least) / self.floored(normal))
+
+    @property
+    def day(self) -> DayHistory:
+        known = self.history.day
+        assert known is not None  # the parser refused otherwise
+        return known
 
     @property
     def usual(self) -> dict[str, Doubles]:
@@ -214,12 +235,69 @@ def _parse(name: str, channels: Sequence[str], spec: WindowSpec) -> Feature | No
     if name in MONITORING:
         return (lambda source: source.monitoring[name]) if spec.monitor else None
     for number, event in enumerate(spec.events):
-        if name.removeprefix(f"{event.name}_") in EVENT_STATISTICS and name.startswith(f"{event.name}_"):
-            return _event(number, name.removeprefix(f"{event.name}_"))
+        if name.startswith(f"{event.name}_") and (
+            found := _of_event(number, name.removeprefix(f"{event.name}_"), spec)
+        ):
+            return found
+    for number, cycle in enumerate(spec.cycles):
+        rest = name.removeprefix(f"{cycle.name}_")
+        if rest.removesuffix("_log") in CYCLE_STATISTICS and name.startswith(f"{cycle.name}_"):
+            return _logged(channels.index(cycle.channel), rest, functools.partial(_of_cycle, number))
     for number, channel in enumerate(channels):
         if name.startswith(f"{channel}_"):
-            return _of_channel(number, name.removeprefix(f"{channel}_"), spec)
+            rest = name.removeprefix(f"{channel}_")
+            return _logged(number, rest, functools.partial(_plain, number, channel, spec))
     return None
+
+
+def _plain(c: int, channel: str, spec: WindowSpec, rest: str) -> Feature | None:
+    return _of_day(channel, rest, spec) or _of_channel(c, rest, spec)
+
+
+def _logged(c: int, rest: str, parse: Callable[[str], Feature | None]) -> Feature | None:
+    """Return a feature that is in the unit of channel ``c``, its logarithm where the name asks for it."""
+    plain = rest.removesuffix("_log")
+    feature = parse(plain)
+    if feature is None or plain == rest:
+        return feature
+    return lambda source: source.logged(feature(source), c)
+
+
+def _of_event(e: int, rest: str, spec: WindowSpec) -> Feature | None:
+    if rest in EVENT_STATISTICS:
+        return _event(e, rest)
+    if rest == "since":
+        return lambda source: np.log1p(source.day.since_h[:, e])
+    if hours := _hours_ahead(rest):
+        column = len(spec.courses) + e
+        return lambda source: source.day.ahead[:, column, :hours].sum(axis=1)
+    return None
+
+
+def _of_cycle(c: int, statistic: str) -> Feature:
+    if statistic == "left":
+        return lambda source: source.day.cycles[:, c, 1] - source.day.cycles[:, c, 0]
+    place = CYCLE_STATISTICS.index(statistic)
+    return lambda source: source.day.cycles[:, c, place]
+
+
+def _of_day(channel: str, rest: str, spec: WindowSpec) -> Feature | None:
+    if channel not in spec.courses:
+        return None
+    column = spec.courses.index(channel)
+    if rest == "today":
+        return lambda source: source.day.today[:, column]
+    if rest == "by_hour":
+        return lambda source: source.day.now[:, column]
+    if hours := _hours_ahead(rest):
+        return lambda source: source.day.ahead[:, column, :hours].mean(axis=1)
+    return None
+
+
+def _hours_ahead(rest: str) -> int:
+    """Return the hours of ``by_hour_3h``, 1 … 24; 0 of anything else."""
+    match = re.fullmatch(r"by_hour_(\d+)h", rest)
+    return int(match[1]) if match and 1 <= int(match[1]) <= HOURS else 0
 
 
 def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,13 @@ Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+HOURS: Final = 24
+"""Hours of a usual day."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """Something that happens on a device whenever a channel rises above a threshold: feeding, a sale."""
+    """Something that happens on a device whenever a channel crosses a threshold: feeding, a sale, an empty shelf."""
 
     name: str
     """Name of the event, first part of its features' names."""
@@ -25,6 +29,22 @@ class Events:
     """Channel that is watched."""
     above: float
     """Threshold; an event is the first sample above it after one that is not."""
+    falling: bool = False
+    """Whether it is the other way round: the first sample that is not above it after one that is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """From one event to another: how much of a channel there was, as from a delivery to an empty shelf."""
+
+    name: str
+    """First part of its features' names."""
+    channel: str
+    """Channel that is added up: its unit times hours."""
+    starts: str
+    """Event with which it begins, at zero."""
+    ends: str
+    """Event with which it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +76,10 @@ class WindowSpec:
     usual: bool = False
     """Whether every hour of the week is held, for the features ``usual``, ``usual_next`` and ``unusual``: 1 KiB a
     channel."""
+    courses: tuple[str, ...] = ()
+    """Channels whose usual course over the day is learned, hour by hour."""
+    cycles: tuple[Cycle, ...] = ()
+    """What is added up from event to event."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cut.
@@ -137,6 +161,32 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True)
+class DayHistory:
+    """What is usual for a device, and since when; ``n`` windows.
+
+    A column is a channel of the spec's ``courses``, then an event; NaN where nothing is known yet.
+    """
+
+    now: Doubles
+    """Usual level of the local hour in which the window's last hop lies, shape ``(n, columns)``: a channel's mean, an
+    event's number."""
+    ahead: Doubles
+    """The same of the 24 hours that begin with the one of the window's end, shape ``(n, columns, 24)``."""
+    today: Doubles
+    """Mean of the channels of ``courses`` since local midnight, shape ``(n, channels)``."""
+    since_h: Doubles
+    """Hours since the beginning of the hop in which each event last happened, shape ``(n, events)``."""
+    cycles: Doubles
+    """So far, usually and last time, shape ``(n, cycles, 3)``."""
+
+    def at(self, chosen: Flags) -> DayHistory:
+        """Return the chosen ones."""
+        return DayHistory(
+            self.now[chosen], self.ahead[chosen], self.today[chosen], self.since_h[chosen], self.cycles[chosen]
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What is known of each window's device up to the window's end; nothing after it."""
 
@@ -155,6 +205,8 @@ class History:
     unrest: Doubles | None = None
     """Where ``WindowSpec.monitor`` is set: standard deviation of the means of the calibration's hops, shape
     ``(n, channels)``; NaN while warming."""
+    day: DayHistory | None = None
+    """Where ``WindowSpec.courses`` or ``events`` are set."""
 
 
 @dataclass(frozen=True, slots=True)

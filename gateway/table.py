@@ -5,7 +5,7 @@ State that is a handful of arrays is updated for a whole batch at once, and is s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ class Table:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return a column, shape ``(capacity, …)``; writing to it changes the state."""
         return self._arrays[name]
+
+    def columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Return every column with its name, shape ``(capacity, …)``."""
+        yield from self._arrays.items()
 
     @property
     def bytes_per_device(self) -> int:

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contract.messages import Severity
+from gateway import frames
 from gateway.frames import Events, WindowSpec
 from gateway.inference.errors import ManifestError, ShelfFileError
 
@@ -31,13 +32,24 @@ class _Section(BaseModel):
 
 
 class Event(_Section):
-    """Something that happens on a device whenever a channel rises above a threshold; its times of day are learned."""
+    """Something that happens on a device whenever a channel crosses a threshold; its times of day are learned."""
 
     name: str
     """First part of its features' names."""
     channel: str
     above: float
     """Threshold, in the channel's unit."""
+    falling: bool = False
+    """Whether the channel must fall below it instead."""
+
+
+class Cycle(_Section):
+    """A channel added up from one event to another; see :class:`gateway.frames.Cycle` for every field."""
+
+    name: str
+    channel: str
+    starts: str
+    ends: str
 
 
 class Window(_Section):
@@ -54,6 +66,8 @@ class Window(_Section):
     monitor: bool = False
     events: tuple[Event, ...] = ()
     usual: bool = False
+    courses: tuple[str, ...] = ()
+    cycles: tuple[Cycle, ...] = ()
 
     @property
     def spec(self) -> WindowSpec:
@@ -61,8 +75,9 @@ class Window(_Section):
 
         :raises ValueError: windows cannot be cut so
         """
-        events = tuple(Events(name=event.name, channel=event.channel, above=event.above) for event in self.events)
-        return WindowSpec(**self.model_dump(exclude={"events"}), events=events)
+        events = tuple(Events(**event.model_dump()) for event in self.events)
+        cycles = tuple(frames.Cycle(**cycle.model_dump()) for cycle in self.cycles)
+        return WindowSpec(**self.model_dump(exclude={"events", "cycles"}), events=events, cycles=cycles)
 
     @model_validator(mode="after")
     def _can_be_cut(self) -> Self:

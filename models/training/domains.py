@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from contract.domains import AGRICULTURE, INDUSTRIAL, RETAIL, TRAFFIC, Domain
-from gateway.inference.manifest import Window
+from gateway.inference.manifest import Cycle, Event, Window
 from models.training import benches
 from models.training.augment import Augmentation, drop_channels
 from models.training.dataset import fault_labels, future_labels
@@ -122,24 +122,40 @@ RETAIL_RECIPE: Final = Recipe(
     rule="stock_out",
     severity="warning",
     meaning="A score of 1 says that the shelf is empty or will be within three hours.",
-    version="1.0.0",
+    version="1.1.0",
     window=Window(
         length_s=HOUR_S,
         hop_s=10.0 * MINUTE_S,
         period_s=RETAIL.period_s,
         lateness_s=2.0 * RETAIL.period_s,
         min_coverage=0.5,
-        horizons_s=(3.0 * HOUR_S, DAY_S),
+        horizons_s=(3.0 * HOUR_S, DAY_S, 7.0 * DAY_S),
+        events=(
+            Event(name="refill", channel="stock_fraction", above=0.5),
+            Event(name="out", channel="stock_fraction", above=0.05, falling=True),
+            Event(name="sale", channel="sales_per_min", above=0.0),
+        ),
+        courses=("stock_fraction", "sales_per_min"),
+        cycles=(Cycle(name="sold", channel="sales_per_min", starts="refill", ends="out"),),
     ),
     features=(
         *("stock_fraction_" + name for name in ("last", "mean", "min", "max", "range", "slope", "std", "q10", "q90")),
         *("stock_fraction_" + name for name in ("mean_3h", "min_3h", "max_3h", "delta_3h", "delta_24h", "life_mean")),
+        *("stock_fraction_" + name for name in ("mean_24h", "mean_7d")),
+        *("stock_fraction_" + name for name in ("today", "by_hour", "by_hour_3h")),
         *("sales_per_min_" + name for name in ("mean", "std", "mean_3h", "mean_24h", "life_z")),
-        *("footfall_per_min_" + name for name in ("mean", "std", "mean_3h", "mean_24h", "life_z")),
+        *(f"sales_per_min_{name}_log" for name in ("last", "mean", "mean_3h", "mean_24h", "mean_7d")),
+        *(f"sales_per_min_{name}_log" for name in ("life_mean", "today", "by_hour", "by_hour_3h")),
+        *("footfall_per_min_" + name for name in ("mean", "std", "mean_3h", "mean_24h", "life_z", "missing")),
+        *("refill_since", "out_since", "sale_since", "out_by_hour_3h", "refill_by_hour_3h"),
+        *("sold_sofar_log", "sold_usual_log", "sold_last_log", "sold_left_log"),
         "discount_fraction_last",
+        "discount_fraction_delta_7d",
         *_HOUR,
         "minute_of_day_sin",
         "minute_of_day_cos",
+        "weekday_sin",
+        "weekday_cos",
     ),
     labeller=lambda _: future_labels("stock_fraction", below=0.05, within_s=3.0 * HOUR_S, unsure_below=0.15),
     label_words="an hour after which the shelf is (nearly) empty within three hours, or is so already",
@@ -147,6 +163,7 @@ RETAIL_RECIPE: Final = Recipe(
     shown_s=(DAY_S, HOUR_S),
     devices=12,
     fleets={"train": 32, "validation": 16, "test": 16},
+    net=Net(hidden=(64, 32), epochs=24, patience=6, jitter=0.1),
     dwell_hops=(0, 1, 2, 3),
     cooldown_s=2.0 * HOUR_S,
     augmentations=(Augmentation(name="drop-out of channels", bend=drop_channels(0.3)),),
@@ -163,6 +180,7 @@ RETAIL_RECIPE: Final = Recipe(
             attribution="FreshRetailNet-50K, Dingdong Limited, https://huggingface.co/datasets/Dingdong-Inc/FreshRetailNet-50K.",
             scored_from_s=freshretail.TESTED_FROM,
             embargo_s=DAY_S,
+            held_out=0.125,
         ),
     ),
     naive=(NaiveRule(name="stock now", feature="stock_fraction_last", sign=-1.0),),

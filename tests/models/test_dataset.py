@@ -11,6 +11,7 @@ from contract.domains import INDUSTRIAL
 from contract.topics import DeviceId
 from contract.truth import Truth
 from gateway.frames import WindowSpec
+from gateway.windows import Windows
 from models.training.dataset import Rows, fault_labels, future_labels, rows_of
 from models.training.domains import RECIPES
 from models.training.simulate import Fleet, Recording, simulate
@@ -112,3 +113,9 @@ def test_future_labels_do_not_guess_beyond_the_end_of_the_recording() -> None:
     label, weight = labeller(bare([1.0] * 100), SPEC, np.zeros(2, int), np.array([50.0, 95.0]))
     assert not label.any()
     assert weight.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("domain", RECIPES)
+def test_windows_of_every_recipe_keep_the_budget_of_8_kib_a_device(domain: str) -> None:
+    recipe = RECIPES[domain]
+    assert Windows(recipe.world().domain, recipe.window.spec).bytes_per_device <= 8192

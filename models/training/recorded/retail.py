@@ -25,7 +25,7 @@ from gateway.frames import Frames, WindowSpec
 from gateway.inference.shelf import Shelf
 from models.training.dataset import Labels
 from models.training.metrics import auc, average_precision
-from models.training.recorded import Folder
+from models.training.recorded import Folder, stock_books
 from models.training.recorded.rows import Row
 from models.training.recorded.serving import Samples, score
 from models.training.simulate import Recording
@@ -46,7 +46,12 @@ DATA: Final = "FreshRetail dev"
 
 
 def evaluate(folder: Folder, shelf: Shelf) -> list[Row]:
-    """Return how well the shelf ranks hours by a stock-out within the next three."""
+    """Return how well the shelf ranks hours by a stock-out within the next three, and what the books of stock say."""
+    return [*tills(folder, shelf), *stock_books.evaluate(folder, shelf)]
+
+
+def tills(folder: Folder, shelf: Shelf) -> list[Row]:
+    """Return the figures on FreshRetail."""
     samples, flags, start_s = read(folder)
     hours = flags.shape[1]
     ahead = coming(flags)
