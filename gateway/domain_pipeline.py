@@ -31,6 +31,7 @@ from gateway.ledger import Ledger
 from gateway.limits import Limit
 from gateway.packing import Packer
 from gateway.ports import Outputs, Scorer
+from gateway.records import distinct
 from gateway.rows import block_readings, nanoseconds_of, stray_readings, summary_points
 from gateway.sensors import Sensors
 from gateway.silence import Silence
@@ -144,7 +145,7 @@ class DomainPipeline:
             self._unsettled.update(refusals.device.tolist())
         if columns is not None:
             self._take(columns)
-            self._unsettled.update(np.unique(columns.device).tolist())
+            self._unsettled.update(distinct(columns.device).tolist())
             outputs.ledger += self._ledger.lines(sorted(self._drain(devices, outputs)), devices)
 
     def clocks(self, columns: Columns, now_s: float, *, gateway_in_doubt: bool) -> None:
