@@ -20,6 +20,7 @@ from edgefleet.load import Load, messages
 from gateway import plans as planning
 from gateway.alerts import Judge
 from gateway.app import ENTRIES_A_WRITE, LANES
+from gateway.domain_pipeline import DomainPipeline
 from gateway.features import FeatureSet
 from gateway.inference.litert import LiteRtScorer
 from gateway.inference.shelf import load_all
@@ -29,7 +30,7 @@ from gateway.ledger import Ledger
 from gateway.mqtt.packets import Version, acknowledge
 from gateway.mqtt.parser import Parser
 from gateway.outbox.sqlite import SqliteOutbox
-from gateway.pipeline import DomainPipeline, Pipeline
+from gateway.pipeline import Pipeline
 from gateway.sensors import Sensors
 from gateway.settings import Settings, shelves_folder
 from gateway.silence import Silence
@@ -49,7 +50,7 @@ ROOMS: Final[tuple[tuple[str, type, tuple[str, ...]], ...]] = (
     ("sensors", Sensors, ("check",)),
     ("judge", Judge, ("judge", "silence")),
     ("silence", Silence, ("check",)),
-    ("points", DomainPipeline, ("_points", "_summary_points")),
+    ("points", DomainPipeline, ("_points",)),
     ("pipeline, the rest", Pipeline, ("process",)),
     ("outbox", SqliteOutbox, ("append", "pending", "done")),
 )

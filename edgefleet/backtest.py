@@ -20,9 +20,10 @@ from contract.points import COVERAGE, SCORE
 from edgefleet.errors import StateError
 from gateway import plans
 from gateway.alerts import Rule
+from gateway.domain_pipeline import Plan
 from gateway.inference.shelf import load_all
 from gateway.intake import IntakeLimits
-from gateway.pipeline import Pipeline, Plan
+from gateway.pipeline import Pipeline
 from gateway.ports import Batch, Message
 from gateway.settings import Settings, shelves_folder
 from simulator.replay import Recording

@@ -34,6 +34,9 @@ TAILS: Final = 4096
 """Different sets of values; a window of sixty samples never repeats one in order."""
 FIRST_SEQ: Final = 100_000
 """Six digits from the first message to the last, so that every message of a load has one length."""
+ODD_CHANNELS: Final = 2
+ODD_TIMES: Final = 5.0
+"""What is odd in an odd device: its first channels (of a pump the vibrations) are this many times what they were."""
 ACK_BYTES: Final = 4
 PAYLOAD: Final = b'{"ts":%.3f,"seq":%d,%b'
 
@@ -206,12 +209,11 @@ def _payload_bytes(load: Load) -> int:
 def _tails(load: Load, *, odd: bool) -> list[bytes]:
     """Return the values as JSON, all of one length: noise of a few per cent around each channel's mean."""
     draw = random.Random(1)  # noqa: S311  # a load, not a secret
-    shift = 1.6 if odd else 1.0
     rows: list[bytes] = []
     while len(rows) < TAILS:
         values = [
-            f'"{name}":{mean * shift * draw.gauss(1.0, 0.02):.{decimals}f}'
-            for name, mean, decimals in CHANNELS[load.domain][: load.channels]
+            f'"{name}":{mean * (ODD_TIMES if odd and c < ODD_CHANNELS else 1.0) * draw.gauss(1.0, 0.02):.{decimals}f}'
+            for c, (name, mean, decimals) in enumerate(CHANNELS[load.domain][: load.channels])
         ]
         rows.append((",".join(values) + "}").encode())
     longest = max(map(len, rows))

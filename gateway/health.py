@@ -12,7 +12,8 @@ import msgspec
 
 from contract.messages import Health
 from contract.points import GATEWAY, FieldValue, Point, nanoseconds
-from gateway.pipeline import Pipeline, Statistics
+from gateway.domain_pipeline import Statistics
+from gateway.pipeline import Pipeline
 from gateway.ports import OutboxLoad
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")

@@ -8,13 +8,13 @@ from dataclasses import replace
 from contract.domains import Domain
 from gateway.alerts import Rule, sensor_rules
 from gateway.calendars import Calendar
+from gateway.domain_pipeline import Model, Plan
 from gateway.domains import OwnDomain, all_domains
 from gateway.frames import WindowSpec
 from gateway.inference.manifest import Manifest
 from gateway.inference.shelf import Shelf
 from gateway.intake import IntakeLimits
 from gateway.limits import limits as compiled_limits
-from gateway.pipeline import Model, Plan
 from gateway.settings import DomainSettings, Settings
 from gateway.sources.router import Sources, compile_sources
 

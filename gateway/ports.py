@@ -177,7 +177,7 @@ class Journal(Protocol):
     def read(self, after: int) -> Iterator[Batch]:
         """Yield the batches after a position, oldest first."""
 
-    def save_snapshot(self, position: int, state: bytes) -> None:
+    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
         """Keep the state as of a position; batches up to the oldest kept snapshot are deleted."""
 
     def load_snapshot(self) -> tuple[int, bytes] | None:

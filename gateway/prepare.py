@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from contract import topics
 from contract.domains import Domain
 from gateway import plans as planning
+from gateway.domain_pipeline import Plan
 from gateway.domains import all_domains, own_domains
 from gateway.inference.shelf import Shelf, load_all
 from gateway.intake import IntakeLimits
-from gateway.pipeline import Pipeline, Plan
+from gateway.pipeline import Pipeline
 from gateway.settings import Settings, shelves_folder
 from gateway.sources.router import Sources
 

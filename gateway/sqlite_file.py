@@ -160,7 +160,8 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 
 def _connect(path: Path, synchronous: Synchronous, *, exclusive: bool) -> sqlite3.Connection:
     # one thread at a time, but not always the same one: that is the caller's promise
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    # and no statement is kept: SQLite holds what was last bound to one, and that may be a snapshot of 50 MB
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=0)
     try:
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

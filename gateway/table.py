@@ -60,8 +60,8 @@ class Table:
         self._rows = max(self._rows, rows)
 
     def dump(self) -> dict[str, NDArray[Any]]:
-        """Return a copy of every column, for the devices there are."""
-        return {name: array[: self._rows].copy() for name, array in self._arrays.items()}
+        """Return a view of every column, for the devices there are: to be written out before anything else is done."""
+        return {name: array[: self._rows] for name, array in self._arrays.items()}
 
     def load(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take the columns of a dump.

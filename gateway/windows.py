@@ -38,6 +38,7 @@ from gateway.frames import (
     Strays,
     WindowSpec,
 )
+from gateway.records import distinct
 from gateway.slots import Placed, Slots, place
 from gateway.table import Column, Table
 
@@ -133,7 +134,7 @@ class Windows:
         hops = (
             held.reshape(len(held), self._open_hops, self._hop).any(axis=2) * np.arange(1, self._open_hops + 1)
         ).max(axis=1, initial=0)
-        for count in np.unique(hops[hops > 0]).tolist():
+        for count in distinct(hops[hops > 0]).tolist():
             devices = np.flatnonzero(hops == count)
             index = self._table["opened"][devices][:, None] + np.arange(count + self._open_hops)
             newest = np.nanmax(self._table["times"][devices], axis=1)
@@ -215,7 +216,7 @@ class Windows:
         count = (batch.now_open - batch.opened) * closing
         near = closing & (count <= self._reach + 1)
         accepted = ~batch.late
-        for hops in np.unique(count[near]).tolist():
+        for hops in distinct(count[near]).tolist():
             chosen = near & (count == hops)
             alike, of_alike = np.flatnonzero(chosen), np.flatnonzero(accepted & chosen[batch.owner])
             for start in range(0, len(alike), _MEMBERS):
@@ -237,7 +238,8 @@ class Windows:
         After a hop with samples as many are kept as a window reaches: the windows in a gap run empty, then begin anew.
         """
         open_hops = np.arange(self._open_hops)
-        anchors = np.unique(np.concatenate([opened + open_hops, hops, now_open + open_hops]))
+        anchors = np.sort(np.concatenate([opened + open_hops, hops, now_open + open_hops]))
+        anchors = anchors[np.diff(anchors, prepend=anchors[0] - 1) > 0]
         place_of = np.cumsum(np.minimum(np.diff(anchors, prepend=anchors[0]), self._reach + 1))
         steps = np.arange(place_of[-1] + 1)
         anchor = np.searchsorted(place_of, steps, side="right") - 1

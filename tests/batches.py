@@ -14,9 +14,10 @@ from contract.messages import Sample
 from contract.topics import DeviceId
 from gateway.alerts import Rule, sensor_rules
 from gateway.calendars import Calendar
+from gateway.domain_pipeline import Model, Plan
 from gateway.frames import WindowSpec
 from gateway.intake import IntakeLimits
-from gateway.pipeline import Model, Pipeline, Plan
+from gateway.pipeline import Pipeline
 from gateway.ports import Batch, Message
 
 START_S = 1_700_000_000.0

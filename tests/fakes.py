@@ -123,10 +123,10 @@ class FakeJournal:
             if position > after:
                 yield self.disk.batches[position]
 
-    def save_snapshot(self, position: int, state: bytes) -> None:
+    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
         """Keep the two newest snapshots, and the batches after the older."""
         snapshots = self.disk.snapshots
-        snapshots[position] = state
+        snapshots[position] = bytes(state)
         newest = sorted(snapshots)[-2:]
         self.disk.snapshots = {kept: snapshots[kept] for kept in newest}
         if len(newest) == 2:

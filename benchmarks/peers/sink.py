@@ -14,6 +14,14 @@ import aiomqtt
 from edgefleet.brokers import HOST, RunningBroker
 
 _ANSWER: Final = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+_SAMPLES: Final = "v1/gateway/telemetry"
+_QUESTIONS: Final = "v1/devices/me/rpc/request/"
+_ANSWERS: Final = "v1/devices/me/rpc/response/"
+_NO_RATES: Final = {"messages": "0:0,", "telemetryMessages": "0:0,", "telemetryDataPoints": "0:0,"}
+_LIMITS: Final = json.dumps(
+    {"maxPayloadSize": 65536, "maxInflightMessages": 100, "rateLimits": _NO_RATES, "gatewayRateLimits": _NO_RATES}
+)
+"""What ThingsBoard tells its gateway that asks for its limits: no rates. Until it is told, it forwards nothing."""
 WARM: Final = "warm"
 """Site of the devices that only find out whether a peer runs yet."""
 
@@ -71,11 +79,14 @@ async def sink(broker: RunningBroker) -> AsyncIterator[Sink]:
     server = await asyncio.start_server(found.serve, HOST, 0)
     found.port = server.sockets[0].getsockname()[1]
     async with server, aiomqtt.Client(HOST, broker.port) as client:
-        await client.subscribe("v1/gateway/telemetry", qos=1)
+        await client.subscribe([(_SAMPLES, 1), (f"{_QUESTIONS}+", 1)])
 
         async def listen() -> None:
             async for message in client.messages:
-                if isinstance(message.payload, bytes):
+                topic = str(message.topic)
+                if topic.startswith(_QUESTIONS):
+                    await client.publish(_ANSWERS + topic.removeprefix(_QUESTIONS), _LIMITS, qos=1)
+                elif isinstance(message.payload, bytes):
                     found.take_telemetry(message.payload)
 
         listening = asyncio.create_task(listen())

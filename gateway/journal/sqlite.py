@@ -138,7 +138,7 @@ class SqliteJournal:
                 yield Batch(position, received_s, _decode(body))
                 expected = position + 1
 
-    def save_snapshot(self, position: int, state: bytes) -> None:
+    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
         """Keep the state as of a position, and the one before it; delete the batches that both contain.
 
         While there is one snapshot only, every batch stays: should it be damaged, the beginning stands in for it. Under
@@ -150,9 +150,10 @@ class SqliteJournal:
         keep = 1 if pressed else SNAPSHOTS_KEPT
         with translated(self._path, JournalFullError), transaction(self._connection):
             execute = self._connection.execute
-            execute(
-                "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (position, _snapshot_crc(position, state), state)
-            )
+            row = (position, _snapshot_crc(position, state), len(state))
+            execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, zeroblob(?))", row)
+            with self._connection.blobopen("snapshots", "state", position) as blob:
+                blob.write(state)  # page by page; a bound value would be copied twice, whole
             newest = execute("SELECT position FROM snapshots ORDER BY position DESC LIMIT ?", (keep,)).fetchall()
             if len(newest) == keep:
                 (oldest_kept,) = newest[-1]
@@ -236,7 +237,7 @@ def _batch_is_whole(row: Row) -> bool:
         return False
 
 
-def _snapshot_crc(position: int, state: bytes) -> int:
+def _snapshot_crc(position: int, state: bytes | bytearray) -> int:
     return zlib.crc32(state, position)
 
 

@@ -22,6 +22,12 @@ class FreshEntry:
     """Unix seconds."""
     outputs: Outputs
 
+    @property
+    def rows(self) -> int:
+        """What a store writes for it, rows."""
+        one = self.outputs
+        return len(one.points) + len(one.readings) + len(one.ledger) + len(one.alerts) + len(one.quarantined)
+
 
 class Fresh:
     """Entries by lane, oldest first."""
@@ -29,6 +35,8 @@ class Fresh:
     def __init__(self) -> None:
         """Start empty."""
         self._lanes: dict[Lane, deque[FreshEntry]] = {lane: deque() for lane in LANES}
+        self.rows = 0
+        """Points, readings, alerts and accounts in all of them."""
 
     def __iter__(self) -> Iterator[tuple[Lane, FreshEntry]]:
         """Yield all entries, lane by lane."""
@@ -37,6 +45,7 @@ class Fresh:
     def add(self, lane: Lane, entry: FreshEntry) -> None:
         """Append an entry, newer than all."""
         self._lanes[lane].append(entry)
+        self.rows += entry.rows
 
     def after(self, lane: Lane, position: int, limit: int) -> list[Entry]:
         """Return the oldest entries behind a position."""
@@ -47,20 +56,17 @@ class Fresh:
         """Drop the entries up to a position."""
         entries = self._lanes[lane]
         while entries and entries[0].position <= passed:
-            entries.popleft()
+            self.rows -= entries.popleft().rows
 
     def clear(self) -> None:
         """Drop all."""
         for entries in self._lanes.values():
             entries.clear()
+        self.rows = 0
 
     def waiting(self, lane: Lane) -> int:
         """Return the number of entries of a lane."""
         return len(self._lanes[lane])
-
-    def longest(self) -> int:
-        """Return the number of entries of the lane that has most."""
-        return max(map(len, self._lanes.values()))
 
     def oldest_s(self, lane: Lane) -> float | None:
         """Return when the oldest entry of a lane was appended, Unix seconds; ``None`` without one."""

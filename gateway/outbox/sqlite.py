@@ -55,8 +55,8 @@ CREATE TABLE IF NOT EXISTS thinned (one INTEGER PRIMARY KEY CHECK (one = 1), pos
 """
 FRESH_S: Final = 2.0
 """Longest time that an entry stays in memory alone, seconds: twice what a store gathers before it takes a load."""
-FRESH_ENTRIES: Final = 64
-"""Most entries of a lane that stay in memory alone; bounds it when batches are large and stores slow."""
+FRESH_ROWS: Final = 30_000
+"""Rows that may stay in memory alone, but for one batch's; some 20 MB, for when batches are large and stores slow."""
 ENTRIES_A_STEP: Final = 256
 """Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
 _LAST: Final = 2**62
@@ -152,7 +152,7 @@ class SqliteOutbox:
             return
         now_s = self._clock()
         since_s = min((at_s for lane in LANES if (at_s := self._fresh.oldest_s(lane)) is not None), default=now_s)
-        if now_s - since_s > FRESH_S or self._fresh.longest() >= FRESH_ENTRIES:
+        if now_s - since_s > FRESH_S or self._fresh.rows >= FRESH_ROWS:
             with translated(self._path, OutboxFullError):
                 self._write()
         for lane, part in _by_lane(outputs):

@@ -144,7 +144,7 @@ class _Journal(FakeJournal):
         batch: Batch = self._fate.meet(lambda: super(_Journal, self).append(received_s, messages))
         return batch
 
-    def save_snapshot(self, position: int, state: bytes) -> None:
+    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
         self._fate.meet(lambda: super(_Journal, self).save_snapshot(position, state))
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from contract.points import Point
 from gateway.alerts import Rule
+from gateway.domain_pipeline import Plan
 from gateway.frames import WindowSpec
 from gateway.intake import IntakeLimits
-from gateway.pipeline import Pipeline, Plan
+from gateway.pipeline import Pipeline
 from gateway.ports import Outputs
 from gateway.sources.router import Sources
 from tests.batches import START_S, batches, minutes, plan

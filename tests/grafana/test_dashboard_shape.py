@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from contract.domains import DOMAINS
 from contract.messages import Health
-from gateway.pipeline import STORED_STATISTICS, STORED_TIME
+from gateway.domain_pipeline import STORED_STATISTICS, STORED_TIME
 from grafana import build, domain_board
 from grafana.health import SEVERITIES, STATES, Look
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import shutil
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from contract.points import Point
-from gateway.outbox.sqlite import FRESH_ENTRIES, FRESH_S, OutboxFullError, SqliteOutbox
+from gateway.outbox.sqlite import FRESH_ROWS, FRESH_S, OutboxFullError, SqliteOutbox
 from gateway.ports import Outputs, Quarantined
 from gateway.sqlite_file import StorageCorruptError
 
@@ -91,15 +92,27 @@ def test_taken_at_once_is_never_written(tmp_path: Path) -> None:
 
 
 def test_what_waits_is_written_and_read_in_order(tmp_path: Path) -> None:
-    """What is held in memory alone is bounded, by number and by age."""
+    """What is held in memory alone is bounded by age."""
     now_s = [100.0]
     outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: now_s[0])
-    for n in range(1, FRESH_ENTRIES + 9):
+    for n in range(1, 9):
         outbox.append(n, outputs(n))
+    assert outbox.load().size_bytes == 0
     now_s[0] += FRESH_S + 0.1
-    outbox.append(FRESH_ENTRIES + 9, outputs(FRESH_ENTRIES + 9))
-    assert outbox.load().size_bytes > 2000 * (FRESH_ENTRIES + 8)
-    assert held(outbox) == list(range(1, FRESH_ENTRIES + 10))
+    outbox.append(9, outputs(9))
+    assert outbox.load().size_bytes > 2000 * 8
+    assert held(outbox) == list(range(1, 10))
+    outbox.close()
+
+
+def test_what_waits_is_bounded_in_rows(tmp_path: Path) -> None:
+    outbox = SqliteOutbox(tmp_path / "o.db")
+    third = Outputs(points=outputs(1, size=1).points * (FRESH_ROWS // 3 + 1))
+    for n in range(1, 5):
+        outbox.append(n, third)
+    assert outbox.statistics()["features"].size_bytes > 0
+    outbox.done("local", "features", 4)
+    assert outbox.load().entries == 0
     outbox.close()
 
 
@@ -196,7 +209,7 @@ def test_damage_met_while_delivering_is_an_error_and_the_next_start_mends_it(tmp
 
 
 def test_full_disk_is_an_error_to_wait_on_and_changes_nothing(tmp_path: Path) -> None:
-    outbox = SqliteOutbox(tmp_path / "o.db")
+    outbox = SqliteOutbox(tmp_path / "o.db", clock=count(100.0, 10.0).__next__)  # so that nothing is fresh for long
     (pages,) = outbox._connection.execute("PRAGMA page_count").fetchone()
     outbox._connection.execute(f"PRAGMA max_page_count = {pages + 20}")
     taken = 0

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from contract.domains import RETAIL
 from contract.errors import PayloadError
 from gateway.calendars import Calendar
+from gateway.domain_pipeline import Plan
 from gateway.frames import WindowSpec
 from gateway.intake import Intake, Taken
 from gateway.lane import IntakeLimits
-from gateway.pipeline import Pipeline, Plan
+from gateway.pipeline import Pipeline
 from gateway.ports import Batch, Message
 from gateway.sources import units
 from gateway.sources.patterns import compile_pattern, topic_filter_matches
