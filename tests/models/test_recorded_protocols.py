@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gateway.inference.shelf import load
-from models.training.recorded import Folder, flow, nab, skab
+from models.training.domains import TRAFFIC_RECIPE
+from models.training.recorded import Folder, flow, nab, skab, traffic
 from models.training.recorded.course import course
 from models.training.recorded.watch import watch
 
@@ -141,3 +142,25 @@ def test_hourly_counts_with_repeated_times_and_gaps_are_compared_with_the_hour_t
     assert "1 give 0 K" in usual.note
     assert "3 days the longest gap" in usual.note
     assert odd.int8 >= 0.0
+
+
+def test_what_is_learned_of_a_loop_ends_in_time_and_looks_15_minutes_ahead(tmp_path: Path) -> None:
+    """Samples end before the given time; a window is positive if any of the next three rows is slow, itself or not."""
+    mph = np.full((40, 2), 60.0)
+    mph[20, 1] = 39.0
+    (tmp_path / "traffic_tgcn").mkdir()
+    rows = [",".join(f"{value:g}" for value in row) for row in mph.tolist()]
+    (tmp_path / traffic.LOOPS).write_text("\n".join(["1,2", *rows]))
+    folder = Folder(tmp_path, unchecked=True)
+    until_s = traffic.START_S + 30 * traffic.PERIOD_S
+    learned = traffic.recording(folder, until_s)
+    assert {len(times) for times in learned.times} == {30}
+    assert max(float(times[-1]) for times in learned.times) < until_s
+    assert np.isnan(np.delete(learned.physical, traffic.SPEED, axis=2)).all()
+
+    row = np.tile(np.arange(30), 2)
+    device, end_s = np.repeat([0, 1], 30), np.asarray(traffic.START_S + traffic.PERIOD_S * (row + 1), np.float64)
+    spec = TRAFFIC_RECIPE.window.spec.at_period(traffic.PERIOD_S)
+    label, weight = traffic.congesting(learned, spec, device, end_s)
+    assert list(zip(device[label].tolist(), row[label].tolist(), strict=True)) == [(1, 17), (1, 18), (1, 19)]
+    assert set(row[weight == 0.0].tolist()) == {27, 28, 29}
