@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gateway.inference.shelf import load
@@ -164,3 +165,17 @@ def test_what_is_learned_of_a_loop_ends_in_time_and_looks_15_minutes_ahead(tmp_p
     label, weight = traffic.congesting(learned, spec, device, end_s)
     assert list(zip(device[label].tolist(), row[label].tolist(), strict=True)) == [(1, 17), (1, 18), (1, 19)]
     assert set(row[weight == 0.0].tolist()) == {27, 28, 29}
+
+
+def test_pems_counts_are_read_day_first_and_replayed(tmp_path: Path) -> None:
+    """4 January comes before 13 January; a detector without speed raises nothing, and three weekdays are named so."""
+    stamps = pd.date_range("2016-01-04", periods=3 * 288, freq="5min")
+    stamps = stamps.where(stamps.day < 6, stamps + pd.Timedelta(days=7))
+    rows = [f"{stamp:%d/%m/%Y} {stamp.hour}:{stamp:%M},{place % 7},1,100" for place, stamp in enumerate(stamps)]
+    (tmp_path / "traffic_pems_flow").mkdir()
+    head = "\ufeff5 Minutes,Lane 1 Flow (Veh/5 Minutes),# Lane Points,% Observed"
+    (tmp_path / flow.PEMS).write_text("\n".join([head, *rows]), encoding="utf-8")
+    alerts, odd, usual = flow.pems(Folder(tmp_path, unchecked=True), load(SHELVES / "traffic"))
+    assert alerts.note.startswith("864 rows, 3 days, 168 h the longest gap")
+    assert (alerts.int8, odd.int8) == (0.0, 0.0)
+    assert usual.int8 == pytest.approx(12 / 7, rel=0.1)  # of 0 … 6 in turn, the mean by the hour is 3
