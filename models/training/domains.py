@@ -9,9 +9,11 @@ from gateway.inference.manifest import Cycle, Event, Window
 from models.training import benches
 from models.training.augment import Augmentation, drop_channels
 from models.training.dataset import fault_labels, future_labels
+from models.training.loops import loops
 from models.training.network import Net
 from models.training.recipes import DAY_S, HOUR_S, Drawn, NaiveRule, Recipe, Recorded
 from models.training.recorded import retail as freshretail
+from models.training.recorded import traffic as los_loop
 from simulator import agriculture, industrial, retail, traffic
 from simulator.worlds import World
 
@@ -191,7 +193,7 @@ TRAFFIC_RECIPE: Final = Recipe(
     rule="congestion",
     severity="warning",
     meaning="A score of 1 says that speed is below 64 km/h or will be within 15 minutes.",
-    version="1.0.0",
+    version="1.1.0",
     window=Window(
         length_s=30.0 * MINUTE_S,
         hop_s=5.0 * MINUTE_S,
@@ -199,14 +201,17 @@ TRAFFIC_RECIPE: Final = Recipe(
         lateness_s=2.0 * TRAFFIC.period_s,
         min_coverage=0.5,
         horizons_s=(2.0 * HOUR_S, DAY_S),
+        usual=True,
     ),
     features=(
         *_each(TRAFFIC, "last", "mean", "std", "min", "max", "slope", "delta_2h"),
         "speed_km_h_q10",
         "occupancy_pct_q90",
-        "speed_km_h_max_24h",
-        "speed_km_h_life_z",
-        *_HOUR,
+        *("speed_km_h_" + name for name in ("min_2h", "max_2h", "std_2h", "min_24h", "max_24h", "std_24h", "life_z")),
+        *("speed_km_h_" + name for name in ("usual", "usual_next")),
+        "minute_of_day_sin",
+        "minute_of_day_cos",
+        "weekend",
     ),
     labeller=lambda _: future_labels("speed_km_h", below=64.0, within_s=15.0 * MINUTE_S, unsure_below=70.0),
     label_words="a half hour after which speed falls below 64 km/h within 15 minutes, or is below already",
@@ -214,8 +219,40 @@ TRAFFIC_RECIPE: Final = Recipe(
     shown_s=(DAY_S, HOUR_S),
     devices=12,
     fleets={"train": 32, "validation": 16, "test": 16},
-    dwell_hops=(0, 1, 2),
+    dwell_hops=(0, 1),
+    raise_at=(0.8, 0.85, 0.9),
     cooldown_s=0.5 * HOUR_S,
+    net=Net(hidden=(64, 32), rate=1e-3),
+    clip=12.0,
+    augmentations=(Augmentation(name="drop-out of channels", bend=drop_channels(0.3)),),
+    makes=(
+        Recorded(
+            name="Los-loop",
+            words="loop detectors of Los Angeles that report speed alone every five minutes (Los-loop)",
+            labeller=los_loop.congesting,
+            share=0.4,
+            period_s=5.0 * MINUTE_S,
+            read=los_loop.recording,
+            files=(los_loop.LOOPS,),
+            licence="MIT",
+            attribution="Los-loop as in T-GCN-PyTorch, (c) 2021 martinwhl, https://github.com/martinwhl/T-GCN-PyTorch.",
+            scored_from_s=los_loop.SCORED_FROM_S,
+            embargo_s=HOUR_S,
+        ),
+        Drawn(
+            name="commuter belt",
+            words=(
+                "drawn detectors that report speed alone every five minutes, with rush hours (models/training/loops.py)"
+            ),
+            labeller=los_loop.congesting,
+            share=0.2,
+            period_s=5.0 * MINUTE_S,
+            make=loops,
+            fleets={"train": 8, "validation": 2},
+            devices=16,
+            life_s=4.0 * DAY_S,
+        ),
+    ),
     naive=(NaiveRule(name="persistence", feature="speed_km_h_last", sign=-1.0),),
 )
 

@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gateway.inference.shelf import load
-from models.training.recorded import Folder, flow, nab, skab
+from models.training.domains import TRAFFIC_RECIPE
+from models.training.recorded import Folder, flow, nab, skab, traffic
 from models.training.recorded.course import course
 from models.training.recorded.watch import watch
 
@@ -141,3 +143,39 @@ def test_hourly_counts_with_repeated_times_and_gaps_are_compared_with_the_hour_t
     assert "1 give 0 K" in usual.note
     assert "3 days the longest gap" in usual.note
     assert odd.int8 >= 0.0
+
+
+def test_what_is_learned_of_a_loop_ends_in_time_and_looks_15_minutes_ahead(tmp_path: Path) -> None:
+    """Samples end before the given time; a window is positive if any of the next three rows is slow, itself or not."""
+    mph = np.full((40, 2), 60.0)
+    mph[20, 1] = 39.0
+    (tmp_path / "traffic_tgcn").mkdir()
+    rows = [",".join(f"{value:g}" for value in row) for row in mph.tolist()]
+    (tmp_path / traffic.LOOPS).write_text("\n".join(["1,2", *rows]))
+    folder = Folder(tmp_path, unchecked=True)
+    until_s = traffic.START_S + 30 * traffic.PERIOD_S
+    learned = traffic.recording(folder, until_s)
+    assert {len(times) for times in learned.times} == {30}
+    assert max(float(times[-1]) for times in learned.times) < until_s
+    assert np.isnan(np.delete(learned.physical, traffic.SPEED, axis=2)).all()
+
+    row = np.tile(np.arange(30), 2)
+    device, end_s = np.repeat([0, 1], 30), np.asarray(traffic.START_S + traffic.PERIOD_S * (row + 1), np.float64)
+    spec = TRAFFIC_RECIPE.window.spec.at_period(traffic.PERIOD_S)
+    label, weight = traffic.congesting(learned, spec, device, end_s)
+    assert list(zip(device[label].tolist(), row[label].tolist(), strict=True)) == [(1, 17), (1, 18), (1, 19)]
+    assert set(row[weight == 0.0].tolist()) == {27, 28, 29}
+
+
+def test_pems_counts_are_read_day_first_and_replayed(tmp_path: Path) -> None:
+    """4 January comes before 13 January; a detector without speed raises nothing, and three weekdays are named so."""
+    stamps = pd.date_range("2016-01-04", periods=3 * 288, freq="5min")
+    stamps = stamps.where(stamps.day < 6, stamps + pd.Timedelta(days=7))
+    rows = [f"{stamp:%d/%m/%Y} {stamp.hour}:{stamp:%M},{place % 7},1,100" for place, stamp in enumerate(stamps)]
+    (tmp_path / "traffic_pems_flow").mkdir()
+    head = "\ufeff5 Minutes,Lane 1 Flow (Veh/5 Minutes),# Lane Points,% Observed"
+    (tmp_path / flow.PEMS).write_text("\n".join([head, *rows]), encoding="utf-8")
+    alerts, odd, usual = flow.pems(Folder(tmp_path, unchecked=True), load(SHELVES / "traffic"))
+    assert alerts.note.startswith("864 rows, 3 days, 168 h the longest gap")
+    assert (alerts.int8, odd.int8) == (0.0, 0.0)
+    assert usual.int8 == pytest.approx(12 / 7, rel=0.1)  # of 0 … 6 in turn, the mean by the hour is 3

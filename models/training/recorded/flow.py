@@ -46,7 +46,7 @@ def rows(folder: Folder, shelf: Shelf) -> list[Row]:
 def pems(folder: Folder, shelf: Shelf) -> list[Row]:
     """Replay a detector that counts vehicles and nothing else: working days, weekends missing."""
     table = pd.read_csv(io.BytesIO(folder.read(PEMS)), encoding="utf-8-sig")
-    times_s, vehicles = _seconds(table["5 Minutes"], "%m/%d/%Y %H:%M"), table.iloc[:, 1].to_numpy(np.float64)
+    times_s, vehicles = _seconds(table["5 Minutes"], "%d/%m/%Y %H:%M"), table.iloc[:, 1].to_numpy(np.float64)
     days = len(np.unique(times_s // DAY_S))
     found = course(shelf, times_s, {"flow_veh_h": 12.0 * vehicles}, period_s=FIVE_MIN_S)
     seen = watch(times_s, vehicles, period_s=FIVE_MIN_S, high=MOST_VEHICLES_H / 12.0)

@@ -4,6 +4,8 @@ Los-loop gives speed alone, every five minutes. The score at a row is that of th
 compared with whether speed lies below 64 km/h exactly 15 and 30 minutes later. ``raise_at`` decides for the next 15
 minutes and, since what is slow now or soon mostly stays so, for the next 30. Onsets (free now, congested then) are rare
 and a question of their own: they are asked of two lower levels of the same score, frozen below.
+
+The shelf learns from the first three quarters of the time (:func:`recording`); the last quarter alone is scored.
 """
 
 from __future__ import annotations
@@ -35,9 +37,10 @@ BOUND_KM_H: Final = 40.0 * KM_PER_MILE
 PERIOD_S: Final = 300.0
 START_S: Final = 1_330_560_000.0
 """1 March 2012, 0 h by the clock of Los Angeles, taken as UTC: a Thursday."""
-WATCH_AT: Final = {15: 0.5, 30: 0.35}
-"""Score from which an onset is expected, by minutes ahead; lower than ``raise_at``, since most of these are false.
-Chosen on the rows that are scored, for a model that is not on the shelf yet: choose anew with the next one."""
+WATCH_AT: Final = {15: 0.65, 30: 0.6}
+"""Score from which an onset is expected, by minutes ahead; lower than ``raise_at``, since most of these are false. The
+least twentieth at which 27 in 100 warnings were right on the rows before the scored ones, a little more than asked for;
+the evaluation says so beside its figure. No scored row had a say."""
 LAST: Final = 0.75
 """Rows after this share of the time are scored."""
 ROWS: Final = 1612
@@ -54,24 +57,34 @@ NAB_HIGH: Final = 100_000.0
 
 TRIES: Final = (
     (
-        "The shelf of version 1.0.0, trained on simulated corridors alone, says nothing where speed alone comes "
-        "every five minutes: F1 0. Speeds below 69 km/h are one and the same input to it."
+        "Version 1.0.0, trained on simulated corridors alone, said nothing where speed alone comes every five minutes: "
+        "F1 0. Its speeds below 69 km/h were one and the same input (clip 6 instead of 12). Drawn detectors that give "
+        "speed alone (models/training/loops.py) beside the corridors: F1 .835 / .768, onset recall .52 / .46."
     ),
     (
-        "A try that no shelf here holds yet. Recordings of detectors that give speed alone "
-        "(models/training/loops.py) beside the corridors: F1 .77. With clip 14 instead of 6: F1 .835 / .768 at "
-        "score .9, onset recall .52 at precision .27 (score .5) and .46 at .25 (score .35), a little above the "
-        "floors; fleets at precision and recall 1, median delay 1200 s by a dwell that was chosen too long."
+        "Version 1.1.0 learns from the first three quarters of Los-loop too. What was tried was chosen on sensors that "
+        "were held out, on their one working day there with a day before it (Friday), F1 for 15 min and onset recall "
+        "for 15 and 30: Los-loop alone beside the fleets, 32-16 units .810, .68, .38; 64-32 units .827, .70, .39; with "
+        "drawn detectors at three tenths of the weight .828, .71, .52, but false alerts on the fleets; the shelf gives "
+        "them two tenths, half the rate of learning, and an alert five minutes to last. Persistence: F1 .825."
     ),
     (
-        "The statistics of those recordings and all three levels were chosen by looking at the sensors and the "
-        "last quarter that are scored: these figures are optimistic, and margins of .002 and .005 in F1 may not "
-        "hold elsewhere."
+        "What is usual at this hour and the next on earlier days raised the onset recall of gradient boosting on such "
+        "sensors from .42 and .53 to .51 and .65 for 30 min. The state of the other sensors of the site (mean speed, "
+        "share of slow ones) or of those whose speed leads this one's added nothing that held on other sensors."
     ),
     (
-        "What stands in the way of the goal: gradient boosting on the same features, trained on three quarters of "
-        "these very sensors, reaches F1 .844 / .782 and onset recall .67 / .63; without hour and weekday .54 / "
-        ".39. For 15 min, yesterday's course and the share of slow days at this hour added nothing."
+        "One score serves both times ahead: trained for 15 min, it ranked what comes in 30 min as well as one that was "
+        "trained for 30."
+    ),
+    (
+        "What stands in the way of F1 .86 / .80: gradient boosting on these features, trained on the same rows, "
+        "reaches .851 / .784 at the threshold that suits it best. On every fifth sensor, left out of the training, it "
+        "is .814 / .714, where persistence is .804 / .712. Four days before the scored ones hold two working days."
+    ),
+    (
+        "The statistics of the drawn detectors were chosen in an earlier version by looking at the sensors and the "
+        "last quarter that are scored: they are optimistic here."
     ),
     (
         "PeMS flow and Metro I-94 hold vehicle counts alone and no label of congestion: they are replayed, and what "
@@ -165,6 +178,7 @@ def _ahead(speed: Doubles, scores: tuple[Doubles, Doubles], minutes: int, bound:
     watch_at = WATCH_AT[minutes]
     warned = free & (mine >= watch_at)
     precision = float(onset[warned].mean()) if warned.any() else 0.0
+    earlier = _precision(speed, scores[0], steps, watch_at)
     data = f"Los-loop, {minutes} min ahead"
     (f1_floor, f1_goal), (recall_floor, recall_goal) = BARS[minutes]
     note = f"{speed.shape[1]} sensors, last quarter, {len(then):,} rows, {then.mean():.1%} congested"
@@ -194,9 +208,16 @@ def _ahead(speed: Doubles, scores: tuple[Doubles, Doubles], minutes: int, bound:
             int8=precision,
             floor=PRECISION,
             naive={"always": float(onset[free].mean())},
-            note="of the rows with a warning while traffic is free",
+            note=f"of the rows with a warning while traffic is free; on the rows before, {earlier:.3f}",
         ),
     ]
+
+
+def _precision(speed: Doubles, score: Doubles, steps: int, watch_at: float) -> float:
+    """Return the share of warnings that were right on the rows before the scored ones, an embargo left out."""
+    rows = np.arange(int(LAST * len(speed)) - 2 * AHEAD_STEPS - steps)
+    warned = (speed[rows] >= BOUND_KM_H) & (score[rows] >= watch_at)
+    return float((speed[rows + steps] < BOUND_KM_H)[warned].mean()) if warned.any() else 0.0
 
 
 def benchmark(folder: Folder) -> list[Row]:
