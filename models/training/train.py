@@ -92,7 +92,9 @@ def train(
     if failed := failed + measure.lost(final.metrics):
         raise GateError("; ".join(failed))
     compared = (
-        ablation.compare(recipe, everything, scale, lambda what: report(f"fitting {what}", 0.8)) if ablate else []
+        ablation.compare(recipe, everything, scale, fitted, lambda what: report(f"fitting {what}", 0.8))
+        if ablate
+        else []
     )
     folder = shelves / domain
     final = _write(folder, final, fitted, vectors)
