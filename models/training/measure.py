@@ -120,6 +120,17 @@ def _row_numbers(label: NDArray[np.bool_], score: Scores, raise_at: float) -> di
     }
 
 
+def loss_at(model: Model, rows: Sequence[Examples], raise_at: float) -> float:
+    """Return how much F1 int8 costs at most, of any set, where scores are held against a threshold."""
+    scorer = LiteRtScorer(model.fitted.int8_model, model.manifest)
+    losses = []
+    for each in rows:
+        floats = float_scores(model.fitted.float_model, model.scale(each.features))
+        whole = f1(each.label, floats >= raise_at)
+        losses.append(whole - f1(each.label, scorer.score(each.features) >= raise_at))
+    return max(losses)
+
+
 def lost(metrics: Sequence[Metric]) -> list[str]:
     """Say where int8 costs more than :data:`QUANTISATION_LOSS` of the float model's AUC or F1."""
     losses = {

@@ -72,9 +72,10 @@ def train(
     )
     report("choosing thresholds", 0.7)
     draft = describe(domain, recipe, fitted, scale)
-    draft = draft.model_copy(update={"judging": choose(draft, fitted, recipe, data)})
-    report("measuring", 0.75)
     model = measure.Model(manifest=draft, fitted=fitted, scale=scale, recipe=recipe)
+    draft = draft.model_copy(update={"judging": choose(model, data)})
+    report("measuring", 0.75)
+    model = replace(model, manifest=draft)
     results = measure.measure(model, data.validation, data.test, GATE, data.watched)
     vectors = golden.vectors(draft, fitted.int8_model, data.test[0])
     final = draft.model_copy(
@@ -91,13 +92,14 @@ def train(
     failed = [f"{m.name} on {m.data} is {m.int8:.3f}, its bar is {m.gate}" for m in final.metrics if not m.passed]
     if failed := failed + measure.lost(final.metrics):
         raise GateError("; ".join(failed))
-    compared = (
-        ablation.compare(recipe, everything, scale, lambda what: report(f"fitting {what}", 0.8)) if ablate else []
-    )
     folder = shelves / domain
     final = _write(folder, final, fitted, vectors)
     pictures = plots.draw(folder, fitted, results.scored, results.events.delays_s)
-    (folder / manifests.CARD).write_text(card.text(final, fitted, results, pictures, compared), encoding="utf-8")
+    compared: list[ablation.Variant] = []
+    _write_card(folder, card.text(final, fitted, results, pictures, compared))
+    if ablate:
+        compared = ablation.compare(recipe, everything, scale, fitted, lambda what: report(f"fitting {what}", 0.8))
+        _write_card(folder, card.text(final, fitted, results, pictures, compared))
     report("done", 1.0)
     return final
 
@@ -193,15 +195,20 @@ def describe(domain: str, recipe: Recipe, fitted: Fitted, scale: Scaling) -> Man
     )
 
 
-def choose(draft: Manifest, fitted: Fitted, recipe: Recipe, data: Data) -> Judging:
-    """Return the thresholds whose worst validation set of fleets is best; where several are, makes have their say."""
-    scorer = LiteRtScorer(fitted.int8_model, draft)
+def choose(model: measure.Model, data: Data) -> Judging:
+    """Return the thresholds whose worst validation set of fleets is best; where several are, makes have their say.
+
+    No threshold is put where int8 costs more F1 than the gate allows, if there is a choice.
+    """
+    recipe, scorer = model.recipe, LiteRtScorer(model.fitted.int8_model, model.manifest)
     fleets = {name: [(rows, scorer.score(rows.features)) for rows in each] for name, each in data.validation.items()}
     others = [(data.watched[name].label, scorer.score(data.watched[name].features)) for name in data.makes]
     ways = judging.candidates(
         recipe.window.hop_s, recipe.dwell_hops, recipe.cooldown_s, recipe.raise_at, recipe.clear_share
     )
-    return judging.choose(fleets, ways, recipe, others).judging
+    loss = {raise_at: measure.loss_at(model, list(sets(data).values()), raise_at) for raise_at in recipe.raise_at}
+    kept = [way for way in ways if loss[way.raise_at] <= measure.QUANTISATION_LOSS]
+    return judging.choose(fleets, kept or ways, recipe, others).judging
 
 
 def _training(domain: str, recipe: Recipe, data: Data, folder: Folder | None) -> Training:
@@ -232,6 +239,10 @@ def _origin(make: Recorded, data: Data, folder: Folder | None) -> manifests.Reco
         rows={"train": len(group.rows.label), "validation": len(data.watched[make.name].label)},
         until=datetime.fromtimestamp(make.until_s, UTC).isoformat(),
     )
+
+
+def _write_card(folder: Path, text: str) -> None:
+    (folder / manifests.CARD).write_text(text, encoding="utf-8")
 
 
 def _write(folder: Path, final: Manifest, fitted: Fitted, vectors: Vectors) -> Manifest:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gateway.inference import flatbuffer
 from gateway.inference.litert import BatchedModel
 from gateway.inference.manifest import Judging
-from models.training import judging
+from gateway.inference.shelf import load
+from models.training import judging, measure, train
 from models.training.dataset import Rows, rows_of
 from models.training.domains import RECIPES
 from models.training.metrics import auc
-from models.training.network import Net, Part, fit
-from models.training.quantised import float_scores, scaling
+from models.training.network import Fitted, Net, Part, fit
+from models.training.parts import Data
+from models.training.quantised import Scaling, float_scores, scaling
 from models.training.simulate import Fleet, simulate
 
+SHELVES = Path(__file__).parents[2] / "models"
 RECIPE = replace(RECIPES["industrial"], features=("flow_l_min_cal_z", "t2"))
 FLEET = Fleet(seed=1_900_001, start_s=1_700_000_000.0, length_s=3600.0, live_s=600.0, devices=6)
 
@@ -78,6 +83,33 @@ def test_among_thresholds_that_do_as_well_on_fleets_the_other_makes_rows_decide(
     ways = [way(0.5), way(0.6), way(0.9)]
     assert judging.choose(right, ways, RECIPE, other).judging.raise_at == 0.6
     assert judging.choose(right, ways, RECIPE).judging.raise_at != 0.6
+
+
+class Knows:
+    """A scorer to which the first feature is the score."""
+
+    def __init__(self, _model: bytes, _manifest: object) -> None:
+        """Take what the real one takes."""
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the first feature."""
+        return features[:, 0]
+
+
+def test_a_threshold_at_which_int8_costs_too_much_is_not_put(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All thresholds do as well on these fleets: without the loss the lowest is as good as any."""
+    known = replace(rows, features=rows.label.astype(np.float32)[:, None])
+    data = Data(train=[], validation={"a": [known]}, watched={}, makes=(), test=[], samples=[])
+    fitted = Fitted(float_model=b"", int8_model=b"", curves={}, epoch=0)
+    scale = Scaling(mean=np.zeros(1), scale=np.ones(1), clip=1.0)
+    shelf = load(SHELVES / "industrial")
+    model = measure.Model(manifest=shelf.manifest, fitted=fitted, scale=scale, recipe=RECIPE)
+    monkeypatch.setattr(train, "LiteRtScorer", Knows)
+    worst = max(RECIPE.raise_at)
+    monkeypatch.setattr(measure, "loss_at", lambda _model, _rows, raise_at: 0.0 if raise_at == worst else 0.02)
+    assert train.choose(model, data).raise_at == worst
+    monkeypatch.setattr(measure, "loss_at", lambda _model, _rows, _raise_at: 0.0)
+    assert train.choose(model, data).raise_at != worst
 
 
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow (extra train) is not installed")
