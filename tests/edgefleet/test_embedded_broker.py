@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import aiomqtt
 import pytest
+from amqtt.mqtt.publish import PublishPacket
 
-from edgefleet import brokers, embedded_amqtt
+from edgefleet import brokers
 from edgefleet.brokers import HOST, BrokerChoice, embedded_broker
+from edgefleet.embedded_amqtt import IN_FLIGHT, Line
 from edgefleet.errors import BrokerStartError
 
 BOUND_S = 20.0
@@ -52,51 +52,57 @@ def test_no_broker_listens_beyond_this_machine(tmp_path: Path) -> None:
     assert "listener 1234 127.0.0.1" in Path(command[-1]).read_text()
 
 
-class Handler:
-    """One connection of amqtt, as far as a delivery needs it; ``sent`` is called while a packet is being written."""
+class Connection:
+    """One connection of amqtt to a client, as far as a line needs it: keeps what was sent."""
 
-    def __init__(self, sent: Callable[[Handler, int], None]) -> None:
-        """Wait for nothing yet."""
-        self.session = SimpleNamespace(inflight_out={})
-        self._puback_waiters: dict[int, asyncio.Future[str]] = {}
-        self._sent = sent
+    def __init__(self) -> None:
+        """Have sent nothing yet."""
+        self.sent: asyncio.Queue[tuple[str, int, bool]] = asyncio.Queue()
 
-    async def _send_packet(self, packet: int) -> None:
-        self._sent(self, packet)
+    async def _send_packet(self, packet: PublishPacket) -> None:
+        await self.sent.put((packet.topic_name, packet.packet_id, packet.dup_flag))
 
-
-class Message:
-    """One message on its way out."""
-
-    packet_id = 7
-    publish_packet: int | None = None
-    puback_packet: str | None = None
-
-    def build_publish_packet(self, *, dup: bool) -> int:
-        """Return a number for the packet, another one for a duplicate."""
-        return self.packet_id + (100 if dup else 0)
+    async def next(self) -> tuple[str, int, bool]:
+        """Return topic, number and whether it is a duplicate, of the next message."""
+        async with asyncio.timeout(BOUND_S):
+            return await self.sent.get()
 
 
-async def test_acknowledgement_that_comes_while_amqtt_still_writes_is_taken() -> None:
-    handler = Handler(lambda each, packet: each._puback_waiters[packet].set_result("acknowledged"))
-    message = Message()
-    async with asyncio.timeout(BOUND_S):
-        await embedded_amqtt._deliver(handler, message)
-    assert message.puback_packet == "acknowledged"
-    assert handler.session.inflight_out == {}
+async def test_line_sends_in_order_and_what_was_not_acknowledged_again_to_the_next_connection() -> None:
+    line, first, second = Line(), Connection(), Connection()
+    for topic in "abc":
+        line.add(topic, b"", retain=False)
+    line.connect(first)
+    assert [await first.next() for _ in "abc"] == [("a", 1, False), ("b", 2, False), ("c", 3, False)]
+    line.acknowledged(1)
+    line.disconnect()
+    line.add("d", b"", retain=False)
+    line.connect(second)
+    assert [await second.next() for _ in "bcd"] == [("b", 2, True), ("c", 3, True), ("d", 4, False)]
+    assert first.sent.empty()
+    line.disconnect()
 
 
-async def test_message_without_acknowledgement_stays_in_the_session_when_the_connection_ends() -> None:
-    """A connection that ends cancels its waiters; the message is sent again, marked as a duplicate, by the next one."""
-    packets = []
+async def test_line_waits_for_a_client_that_does_not_acknowledge() -> None:
+    line, connection = Line(), Connection()
+    for number in range(IN_FLIGHT + 1):
+        line.add(str(number), b"", retain=False)
+    line.connect(connection)
+    for _ in range(IN_FLIGHT):
+        await connection.next()
+    assert connection.sent.empty()
+    line.acknowledged(1)
+    assert await connection.next() == (str(IN_FLIGHT), IN_FLIGHT + 1, False)
+    line.disconnect()
 
-    def cut(handler: Handler, packet: int) -> None:
-        packets.append(packet)
-        handler._puback_waiters[7].cancel()
 
-    handler, message = Handler(cut), Message()
-    for _ in range(2):
-        with pytest.raises(asyncio.CancelledError):
-            await embedded_amqtt._deliver(handler, message)
-    assert handler.session.inflight_out == {7: message}
-    assert packets == [7, 107]
+async def test_amqtt_forgets_nothing_of_a_client_that_publishes_leaves_and_comes_back(tmp_path: Path) -> None:
+    """As soon as everything is acknowledged it leaves, and a new connection of the same client takes its place."""
+    async with asyncio.timeout(BOUND_S), embedded_broker(tmp_path, "amqtt") as broker:
+        async with aiomqtt.Client(HOST, broker.port) as listener:
+            await listener.subscribe("a/#", qos=1)
+            for share in range(3):
+                async with aiomqtt.Client(HOST, broker.port, identifier="publisher") as publisher:
+                    await asyncio.gather(*(publisher.publish(f"a/{share}/{n}", b"", qos=1) for n in range(200)))
+            heard = [str((await anext(listener.messages)).topic) for _ in range(600)]
+        assert sorted(heard) == sorted(f"a/{share}/{n}" for share in range(3) for n in range(200))
