@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from typer.testing import CliRunner
 
 from console.passwords import Role
+from contract.topics import DeviceId
 from edgefleet.console_cli import TRUTH, console_app, labels_app
 from edgefleet.running import write_truth
 from gateway.ports import Outputs
@@ -35,6 +36,7 @@ OPENS = """(address) => new Promise((done) => {
     socket.onopen = () => { socket.close(); done(true); };
     socket.onerror = () => done(false);
 })"""
+FOCUS = "document.activeElement.dataset.act || document.activeElement.textContent.trim().slice(0, 40)"
 FORGE = """(alert) => {
     const list = document.querySelector("article.alert").closest(".live");
     const button = document.createElement("button");
@@ -202,6 +204,23 @@ def test_snooze_and_false_alarm_are_kept_with_their_note_and_exported_for_traini
     assert (false["verdict"], false["note"], false["operator"]) == ("false_alarm", "nothing was wrong", "local")
     assert (false["score"], false["model_version"], false["rule"]) == (0.81, "1.0.0", "anomaly")
     assert (false["window_start_s"], false["window_end_s"]) == (T0 + 540.0, T0 + 600.0)
+
+
+def test_alert_is_answered_by_keyboard_alone(browser: Browser, console: Console, state_dir: Path) -> None:
+    """The first key leads past the head; the button is reached by Tab and pressed by Enter."""
+    page, _ = opened(browser, console, "/alerts?q=pump-03")
+    write(state_dir, Outputs(alerts=[alert(DeviceId("plant-1", "industrial", "pump-03"), id="keys-1")]))
+    card = page.locator("[data-alert=keys-1]").first
+    expect(card).to_be_visible()
+    reached = []
+    while (focus := page.evaluate(FOCUS)) != "acknowledge" and len(reached) < 40:
+        reached.append(focus)
+        page.keyboard.press("Tab")
+    assert reached[1] == "To the content"
+    page.keyboard.press("Enter")
+    expect(card).to_be_hidden()
+    page.context.close()
+    assert [row["verdict"] for row in exported(state_dir, "keys-1")] == ["acknowledged"]
 
 
 def test_page_of_another_site_cannot_open_the_socket_that_answers_alerts(browser: Browser, console: Console) -> None:
