@@ -212,7 +212,7 @@ def test_alert_is_answered_by_keyboard_alone(browser: Browser, console: Console,
     write(state_dir, Outputs(alerts=[alert(DeviceId("plant-1", "industrial", "pump-03"), id="keys-1")]))
     card = page.locator("[data-alert=keys-1]").first
     expect(card).to_be_visible()
-    reached = []
+    reached: list[str] = []
     while (focus := page.evaluate(FOCUS)) != "acknowledge" and len(reached) < 40:
         reached.append(focus)
         page.keyboard.press("Tab")

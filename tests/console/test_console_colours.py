@@ -14,7 +14,7 @@ CSS = (Path(__file__).parents[2] / "console" / "static" / "console.css").read_te
 STATES = ("alerting", "broken", "silent", "online")
 LEAST = 12.0
 """Least distance of two states' colours in CIELAB; about 2 can just be seen side by side."""
-SEEN = {
+SEEN: dict[str, list[list[float]]] = {
     "all colours": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
