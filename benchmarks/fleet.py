@@ -22,7 +22,6 @@ from simulator.settings import FleetSettings, GroupSettings
 
 async def run(options: Mapping[str, float], url: str) -> dict[str, float]:
     """Publish for a while; return what was acknowledged and what it took."""
-    publishing.BURST = int(options["burst"])  # type: ignore[misc]  # a sample a message, however late
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     clock = WallClock()
     group = GroupSettings(site="bench", domain="industrial", devices=int(options["devices"]), speed=options["speed"])
@@ -36,7 +35,8 @@ async def run(options: Mapping[str, float], url: str) -> dict[str, float]:
         made.append(session)  # type: ignore[arg-type]
         return session
 
-    publisher = publishing.Publisher([line for one in fleet.groups for line in one.lines], counted, clock)  # type: ignore[arg-type]
+    lines, size = [line for one in fleet.groups for line in one.lines], int(options["burst"])
+    publisher = publishing.Publisher(lines, counted, clock, samples_per_message=size)  # type: ignore[arg-type]
     running = asyncio.create_task(publishing.live(publisher, fleet, clock, options["for_s"]))
     while not all(session.connections for session in made) and not running.done():  # noqa: ASYNC110  # polled
         await asyncio.sleep(0.1)  # connecting is not what is measured

@@ -100,7 +100,8 @@ async def simulate(settings: FleetSettings, truth_file: Path | None, console: Co
     if truth_file is not None:
         write_truth(truth_file, fleet.truths)
     lines = [line for group in fleet.groups for line in group.lines]
-    publisher = Publisher(lines, mqtt_sessions(BrokerUrl.parse(settings.broker)), clock)
+    sessions = mqtt_sessions(BrokerUrl.parse(settings.broker))
+    publisher = Publisher(lines, sessions, clock, samples_per_message=settings.samples_per_message)
     console.print(
         f"{len(fleet.devices)} devices, {len(fleet.truths)} events, broker {settings.broker.rpartition('@')[2]}"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, cast
 
 from simulator import wire
@@ -16,6 +18,15 @@ class LostError(Exception):
     """The connection ended, or was never made."""
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Messages that left together."""
+
+    left: int
+    """How many the broker has not acknowledged."""
+    done: asyncio.Future[None]
+
+
 class Connection(asyncio.Protocol):
     """A connection that publishes. Of no use any more once it is lost."""
 
@@ -26,7 +37,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._welcome: asyncio.Future[None] = self._loop.create_future()
-        self._unacknowledged: dict[int, asyncio.Future[None]] = {}
+        self._unacknowledged: dict[int, _Batch] = {}
         self._last_id = 0
         self._heard = True
         self._beat: asyncio.TimerHandle | None = None
@@ -41,17 +52,21 @@ class Connection(asyncio.Protocol):
         self._transport.write(connect)
         await self._welcome
 
-    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish with QoS 1; return when the broker has acknowledged.
+    async def publish(self, topic: str, payloads: Sequence[bytes], *, retain: bool = False) -> None:
+        """Publish a message for each payload with QoS 1, in one write; return when the broker has acknowledged all.
 
         :raises LostError: the connection ended before
         """
         if self.lost or self._transport is None:
             raise LostError("the connection is closed")
-        number = self._free_id()
-        acknowledged = self._unacknowledged[number] = self._loop.create_future()
-        self._transport.write(wire.publish(topic, payload, number, retain=retain))
-        await acknowledged
+        batch = _Batch(len(payloads), self._loop.create_future())
+        packets = []
+        for payload in payloads:
+            number = self._free_id()
+            self._unacknowledged[number] = batch
+            packets.append(wire.publish(topic, payload, number, retain=retain))
+        self._transport.write(b"".join(packets))
+        await batch.done
 
     def leave(self) -> None:
         """Say goodbye: the broker forgets the will."""
@@ -72,6 +87,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take the broker's answers (asyncio)."""
         self._heard = True
+        if not self._received and (numbers := wire.acknowledged(data)):
+            for number in numbers:
+                self._acknowledge(number)
+            return
         self._received += data
         try:
             for answer in wire.answers(self._received):
@@ -86,15 +105,20 @@ class Connection(asyncio.Protocol):
 
     def _take(self, answer: Answer) -> None:
         if answer.kind == wire.PUBACK:
-            waiting = self._unacknowledged.pop(int.from_bytes(answer.body[:2], "big"), None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
+            self._acknowledge(int.from_bytes(answer.body[:2], "big"))
         elif answer.kind == wire.CONNACK and not self._welcome.done():
             code = answer.body[-1] if answer.body else 0xFF
             if code:
                 self._welcome.set_exception(LostError(f"refused by the broker, return code {code}"))
             else:
                 self._welcome.set_result(None)
+
+    def _acknowledge(self, number: int) -> None:
+        batch = self._unacknowledged.pop(number, None)
+        if batch is not None:
+            batch.left -= 1
+            if not batch.left and not batch.done.done():
+                batch.done.set_result(None)
 
     def _free_id(self) -> int:
         self._last_id = self._last_id % wire.PACKET_IDS + 1
@@ -120,7 +144,7 @@ class Connection(asyncio.Protocol):
         self.lost = True
         if self._beat is not None:
             self._beat.cancel()
-        for waiting in (self._welcome, *self._unacknowledged.values()):
+        for waiting in (self._welcome, *(batch.done for batch in self._unacknowledged.values())):
             if not waiting.done():
                 waiting.set_exception(error)
                 waiting.exception()  # nobody need look at it

@@ -1,8 +1,9 @@
 """Publishes a fleet: one task a line, each device over its own session.
 
-A line takes the steps that are due, at most :data:`BURST` of them, and sends them as one message a device; then it
-waits for the broker. History is simply what is due already, so it goes in full bursts, as fast as the broker takes it;
-a line that fell behind catches up the same way, and memory holds one burst a device.
+A line takes the steps that are due, at most :data:`BURST` of them, and sends them as one message a device, or as
+several that leave together; then it waits for the broker. History is simply what is due already, so it goes in full
+bursts, as fast as the broker takes it; a line that fell behind catches up the same way, and memory holds one burst a
+device.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from simulator.pacing import Clock, Pace, catching_up
 from simulator.sessions import SessionOf
 
 BURST: Final = 60
-"""Most samples of one message: a payload of about 10 kB."""
+"""Most samples that leave a device together: in one message a payload of about 10 kB."""
 
 LAST_S: Final = 5.0
 """Longest wait at the end for the broker's acknowledgements."""
@@ -50,9 +51,16 @@ class Publisher:
     """Publishes lines through sessions, and counts what was acknowledged."""
 
     def __init__(
-        self, lines: Sequence[Line], session_of: SessionOf, clock: Clock, listener: Listener | None = None
+        self,
+        lines: Sequence[Line],
+        session_of: SessionOf,
+        clock: Clock,
+        listener: Listener | None = None,
+        *,
+        samples_per_message: int = BURST,
     ) -> None:
-        """Prepare; sessions connect with their first message."""
+        """Prepare; sessions connect with their first message. ``samples_per_message`` is the most of one message."""
+        self._samples_per_message = samples_per_message
         self._lines = tuple(lines)
         self._clock = clock
         self._listener = listener
@@ -116,9 +124,10 @@ class Publisher:
         session = self._sessions[device]
         if watched and self._listener is not None:
             self._listener(device, burst, self._clock.now_s())
-        for start in range(0, len(burst), BURST):
-            await session.publish(_payload(burst[start : start + BURST]))
-            self._messages += 1
+        size = self._samples_per_message
+        payloads = [_payload(burst[start : start + size]) for start in range(0, len(burst), size)]
+        await session.publish(payloads)
+        self._messages += len(payloads)
         self._sent += len(burst)
         self._samples[device] += len({sample.seq for sample in burst})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 class Session(Protocol):
     """What the fleet needs of a client: one per device, with the device's will."""
 
-    async def publish(self, payload: bytes) -> None:
-        """Publish telemetry with QoS 1; return when the broker has it. Connects and reconnects as needed."""
+    async def publish(self, payloads: Sequence[bytes]) -> None:
+        """Publish telemetry with QoS 1; return when the broker has all of it. Connects and reconnects as needed."""
 
     def drop(self) -> None:
         """Cut the connection without a goodbye, so that the broker publishes the will."""
@@ -73,13 +73,13 @@ class MqttSession:
         self.connections = 0
         """How often the session was established."""
 
-    async def publish(self, payload: bytes) -> None:
-        """Publish telemetry; return when the broker has acknowledged it, however often it goes away before."""
+    async def publish(self, payloads: Sequence[bytes]) -> None:
+        """Publish telemetry; return when the broker has acknowledged all of it, however often it goes away before."""
         retry_s = FIRST_RETRY_S
         while True:
             try:
                 connection = self._connection or await self._connect()
-                await connection.publish(self._topic, payload)
+                await connection.publish(self._topic, payloads)
             except (LostError, OSError, TimeoutError) as error:
                 self._lost(error, retry_s)
                 await asyncio.sleep(retry_s)
@@ -100,7 +100,7 @@ class MqttSession:
             return
         try:
             async with asyncio.timeout(GOODBYE_S):
-                await connection.publish(topics.state(self._device), encode_state(DeviceState.STOPPED), retain=True)
+                await connection.publish(topics.state(self._device), [encode_state(DeviceState.STOPPED)], retain=True)
         except (LostError, TimeoutError):
             connection.cut()
         else:
@@ -121,7 +121,7 @@ class MqttSession:
             async with self._connecting, asyncio.timeout(CONNECT_S):
                 await loop.create_connection(lambda: connection, self._broker.host, self._broker.port, ssl=self._tls)
                 await connection.greet(greeting)
-                await connection.publish(state, encode_state(DeviceState.ONLINE), retain=True)
+                await connection.publish(state, [encode_state(DeviceState.ONLINE)], retain=True)
         except BaseException:
             connection.cut()
             raise

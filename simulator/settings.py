@@ -75,6 +75,8 @@ class FleetSettings(_Section):
     """Share of the devices that get harmless events which look like faults."""
     device_faults: float = Field(0.2, ge=0, le=1)
     """Share of the devices whose own hardware fails."""
+    samples_per_message: int = Field(60, ge=1, le=60)
+    """Most samples of one message, 1 … 60: a device that is behind sends several in one. With 1 each has its own."""
     groups: tuple[GroupSettings, ...]
     """Who publishes."""
 

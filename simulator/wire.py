@@ -6,6 +6,7 @@ Sections are those of the standard, MQTT Version 3.1.1 (OASIS, 2014).
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ DISCONNECT: Final = b"\xe0\x00"
 PACKET_IDS: Final = 65_535
 """Packet ids are 1 … this."""
 
+_PUBACK: Final = struct.Struct(">HH")
 _WILL_QOS_1_RETAINED: Final = 0x2C
 _CLEAN_SESSION: Final = 0x02
 
@@ -59,6 +61,13 @@ def publish_head(topic: str, payload_bytes: int, *, retain: bool = False) -> byt
 def publish(topic: str, payload: bytes, packet_id: int, *, retain: bool = False) -> bytes:
     """Return PUBLISH with QoS 1."""
     return publish_head(topic, len(payload), retain=retain) + packet_id.to_bytes(2, "big") + payload
+
+
+def acknowledged(received: bytes) -> list[int]:
+    """Return the packet ids where nothing but whole PUBACKs was received, as nearly always; else none."""
+    if len(received) % 4 or received[::4].strip(b"\x40") or received[1::4].strip(b"\x02"):
+        return []
+    return [number for _, number in _PUBACK.iter_unpack(received)]
 
 
 def answers(received: bytearray) -> Iterator[Answer]:

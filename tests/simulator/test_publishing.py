@@ -77,10 +77,10 @@ class FakeSession:
     began: asyncio.Event = field(default_factory=asyncio.Event)
     slow_s: float = 0.0
 
-    async def publish(self, payload: bytes) -> None:
-        """Take a message, as slowly as told."""
-        content = msgspec.json.decode(payload)
-        self.taken.append((self.clock.now_s(), content if isinstance(content, list) else [content]))
+    async def publish(self, payloads: Sequence[bytes]) -> None:
+        """Take messages that come together, as slowly as told."""
+        for content in map(msgspec.json.decode, payloads):
+            self.taken.append((self.clock.now_s(), content if isinstance(content, list) else [content]))
         self.began.set()
         await self.clock.sleep_until(self.clock.now_s() + self.slow_s)
 
@@ -125,6 +125,18 @@ async def test_history_goes_in_full_bursts_in_order() -> None:
     assert [len(samples) for _, samples in session.taken] == [BURST, BURST, 30]
     assert [sample["ts"] for _, samples in session.taken for sample in samples] == [float(t) for t in range(150)]
     assert (publisher.statistics().samples, publisher.statistics().messages) == (150, 3)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+async def test_history_goes_in_messages_as_small_as_wanted_and_all_of_them_count(size: int) -> None:
+    clock = FakeClock(1000.0)
+    session = FakeSession(clock)
+    publisher = Publisher([line := Counting()], lambda _: session, clock, samples_per_message=size)
+    await publisher.run(line, AT_ONCE, 150.0)
+    assert max(len(samples) for _, samples in session.taken) == size
+    assert [sample["seq"] for _, samples in session.taken for sample in samples] == list(range(150))
+    assert publisher.statistics().messages == len(session.taken)
+    assert publisher.statistics().samples == 150
 
 
 async def test_live_samples_leave_when_they_are_due() -> None:
@@ -261,11 +273,11 @@ async def test_a_device_without_power_leaves_its_will_and_comes_back(broker: Run
     session = mqtt_sessions(BrokerUrl.parse(broker.url))(DEVICE)
     async with aiomqtt.Client(HOST, broker.port) as watcher:
         await watcher.subscribe(topics.state(DEVICE), qos=1)
-        await session.publish(b'{"ts": 1}')
+        await session.publish([b'{"ts": 1}'])
         assert await next_payload(watcher) == b"online"
         session.drop()
         assert await next_payload(watcher) == b"offline"
-        await session.publish(b'{"ts": 2}')
+        await session.publish([b'{"ts": 2}'])
         assert await next_payload(watcher) == b"online"
         await session.close()
         assert await next_payload(watcher) == b"stopped"
@@ -274,9 +286,20 @@ async def test_a_device_without_power_leaves_its_will_and_comes_back(broker: Run
 async def test_publishing_goes_on_when_the_broker_cuts_the_connection(broker: RunningBroker) -> None:
     """Somebody else takes the client id over, so the broker cuts the device off; nothing is given up."""
     session = mqtt_sessions(BrokerUrl.parse(broker.url))(DEVICE)
-    await session.publish(b'{"ts": 1}')
+    await session.publish([b'{"ts": 1}'])
     async with aiomqtt.Client(HOST, broker.port, identifier="here.industrial.pump-1"):
         pass
     async with asyncio.timeout(BOUND_S):
-        await session.publish(b'{"ts": 2}')
+        await session.publish([b'{"ts": 2}'])
+    await session.close()
+
+
+async def test_messages_that_leave_together_all_arrive_in_order(broker: RunningBroker) -> None:
+    session = mqtt_sessions(BrokerUrl.parse(broker.url))(DEVICE)
+    sent = [f'{{"ts": {number}}}'.encode() for number in range(60)]
+    async with aiomqtt.Client(HOST, broker.port) as watcher:
+        await watcher.subscribe(topics.telemetry(DEVICE), qos=1)
+        async with asyncio.timeout(BOUND_S):
+            await session.publish(sent)
+            assert [await next_payload(watcher) for _ in sent] == sent
     await session.close()

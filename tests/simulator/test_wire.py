@@ -52,6 +52,13 @@ def test_answers_are_found_however_the_stream_is_cut(cuts: list[int]) -> None:
     assert not received
 
 
+def test_acknowledgements_alone_are_read_at_once_and_anything_else_is_left_to_the_parser() -> None:
+    acks = b"\x40\x02\x00\x01" + b"\x40\x02\x40\x02" + b"\x40\x02\xff\xff"
+    assert wire.acknowledged(acks) == [1, 0x4002, 0xFFFF]
+    for other in (acks[:-1], acks + b"\xd0\x00", b"\xd0\x00\xd0\x00", b"\x20\x02\x00\x00", b"\x02\x40\x02\x40"):
+        assert wire.acknowledged(other) == []
+
+
 def test_a_length_of_five_bytes_is_no_mqtt() -> None:
     with pytest.raises(ValueError, match="four bytes"):
         list(wire.answers(bytearray(b"\x40\xff\xff\xff\xff\x01")))

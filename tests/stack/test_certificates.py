@@ -135,7 +135,7 @@ async def test_gateway_and_fleet_speak_through_it_by_their_settings(secured: Sec
             while not gateway.connected:  # noqa: ASYNC110  # it says so in no other way
                 await asyncio.sleep(0.01)
         device = mqtt_sessions(BrokerUrl.parse(url))(COW)
-        await device.publish(b'{"ts": 1700000000.0}')
+        await device.publish([b'{"ts": 1700000000.0}'])
         heard: set[tuple[str, bytes]] = set()
         while topics.telemetry(COW) not in {topic for topic, _ in heard}:
             delivery = await gateway.receive()
