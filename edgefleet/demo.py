@@ -83,12 +83,11 @@ class PublishTimes:
             self.wall_s.setdefault((device, sample.ts), wall_s)
 
     def delays_s(self, alerts: Sequence[StoredAlert]) -> list[float]:
-        """Return how long after its deciding sample each live alert was stored."""
+        """Return how long after its deciding sample each transition of a live alert was stored: firing, resolved."""
         return [
             stored.stored_s - published_s
             for stored in alerts
-            if stored.alert.state == "firing"
-            and (published_s := self.wall_s.get((_device(stored), stored.alert.trigger_s))) is not None
+            if (published_s := self.wall_s.get((_device(stored), stored.alert.trigger_s))) is not None
         ]
 
 
