@@ -76,7 +76,7 @@ async def _stages(settings: Settings) -> Iterable[Figure]:
 MEASURES: Final[dict[str, Measure]] = {
     "cpu": lambda s: running.cpu(int(1_000_000 * s.scale)),
     "throughput": lambda s: running.throughput(60.0 * s.scale),
-    "delay": lambda s: running.delay(max(40.0, 90.0 * s.scale)),
+    "delay": lambda s: running.delay(max(80.0, 120.0 * s.scale)),
     "memory": lambda s: running.memory(max(70, int(100 * s.scale))),
     "flat": lambda s: running.flat(10_000_000 if s.long else int(1_000_000 * s.scale)),
     "inference": _inference,

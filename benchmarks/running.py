@@ -196,7 +196,7 @@ async def delay(for_s: float, rate: float = 5000.0) -> Iterator[Figure]:
             first_seq=history.first_seq + HISTORY_SAMPLES,
             odd_every=ODD_EVERY,
             odd_from_s=time.time() + 5,
-            odd_over_s=for_s - 25,
+            odd_over_s=for_s - 60,  # the shelf's rule waits for 30 s, and windows for their end
         )
         run = await run_load(broker, running, [live])
         delays_ms = sorted(

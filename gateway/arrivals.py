@@ -47,6 +47,14 @@ class Arrivals:
         reached: Integers = self.reached[last]
         return reached
 
+    @property
+    def widest_step(self) -> Integers:
+        """Most hops that one row closed, by device, shape ``(s,)``."""
+        step = np.diff(self.reached, prepend=0)
+        step[self.first] = self.reached[self.first] - self.opened
+        widest: Integers = np.maximum.reduceat(step, self.first)
+        return widest
+
     def first_beyond(self, device: Integers, hop: Integers) -> Integers:
         """Return the first row after which a hop is closed, for devices ``(G,)`` of the batch and hops ``(G, K)``."""
         low = int(min(self.reached.min(), hop.min()))

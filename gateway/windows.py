@@ -214,7 +214,7 @@ class Windows:
         """Gather the devices that close equally many hops."""
         found = []
         count = (batch.now_open - batch.opened) * closing
-        near = closing & (count <= self._reach + 1)
+        near = closing & (batch.widest_step <= self._reach + 1)  # without a gap worth leaving out
         accepted = ~batch.late
         for hops in distinct(count[near]).tolist():
             chosen = near & (count == hops)

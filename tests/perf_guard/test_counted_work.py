@@ -104,6 +104,17 @@ def test_a_window_costs_a_bounded_number_of_calls(batches: Batches) -> None:
     assert counted.total() / windows < 100  # sixteen messages of each window are in it
 
 
+def test_devices_that_catch_up_are_worked_off_together() -> None:
+    """Many samples of a device in one batch are a backlog, not a gap: such devices form groups like any others."""
+    stream = messages(Load(port=0, devices=100, messages=100 * SAMPLES), START_S)
+    parser = Parser(version=Version.V311, maximum_packet_bytes=2**20)
+    target = pipeline()
+    halves = [parser.feed(b"".join(itertools.islice(stream, 50 * SAMPLES))).messages for _ in range(2)]
+    list(run(target, halves[:1]))
+    counted = calls(lambda: list(run(target, halves[1:], 2)))
+    assert counted["Windows._seal"] < 10  # one a device, else
+
+
 def test_models_are_invoked_once_for_all_windows_that_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups of 256 devices, of which the last holds what is left."""
     scored: list[int] = []
