@@ -50,8 +50,7 @@ TRIES: Final = (
     (
         "Chosen by looking at these animals: four days and not two (the mean of four less that of the animal's life "
         "finds 18 at 3 healthy alarmed, of two 14, the reading itself 13), single warm days among the healthy in the "
-        "simulation, and the threshold of .8, at which the fleets' figures are as good as at .9. So the figures are "
-        "optimistic."
+        "simulation, and the threshold of .8 (at .9 a try found 13 at 3). So the figures are optimistic."
     ),
     (
         "Tried and left: the mean of two days and the highest of four among the inputs (16 found at 5), a baseline "
