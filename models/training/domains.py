@@ -6,7 +6,7 @@ from typing import Final
 
 from contract.domains import AGRICULTURE, INDUSTRIAL, RETAIL, TRAFFIC, Domain
 from gateway.inference.manifest import Cycle, Event, Window
-from models.training import benches
+from models.training import benches, slow_devices
 from models.training.augment import Augmentation, drop_channels
 from models.training.dataset import fault_labels, future_labels
 from models.training.loops import loops
@@ -38,7 +38,7 @@ AGRICULTURE_RECIPE: Final = Recipe(
     rule="disease",
     severity="critical",
     meaning="A score of 1 says that the animal is ill: respiratory disease, mastitis or lameness.",
-    version="1.0.0",
+    version="1.1.0",
     window=Window(
         length_s=HOUR_S,
         hop_s=10.0 * MINUTE_S,
@@ -46,10 +46,17 @@ AGRICULTURE_RECIPE: Final = Recipe(
         lateness_s=2.0 * AGRICULTURE.period_s,
         min_coverage=0.5,
         calibration_s=6.0 * HOUR_S,
-        horizons_s=(6.0 * HOUR_S, DAY_S),
+        horizons_s=(6.0 * HOUR_S, DAY_S, 4.0 * DAY_S),
     ),
     features=(
-        *_each(AGRICULTURE, "mean", "std", "mean_6h", "std_6h", "delta_24h", "cal_z", "life_z"),
+        *_each(AGRICULTURE, "mean", "std", "mean_6h", "std_6h", "delta_6h", "mean_24h", "delta_24h", "cal_z", "life_z"),
+        *(
+            f"{name}_{kind}"
+            for name in ("body_temperature_c", "activity_index", "heart_rate_bpm", "blood_pressure_mmhg")
+            for kind in ("life_mean", "life_std")
+        ),
+        # a fever stays, a warm day does not: what tells it where a reading comes once a day
+        "body_temperature_c_mean_4d",
         *_HOUR,
     ),
     labeller=lambda world: fault_labels(2.0 * HOUR_S, _aftermaths(world)),
@@ -57,8 +64,25 @@ AGRICULTURE_RECIPE: Final = Recipe(
     life_s=30.0 * HOUR_S,
     shown_s=(DAY_S, HOUR_S),
     devices=12,
-    fleets={"train": 72, "validation": 16, "test": 16},
-    dwell_hops=(0, 2, 4, 6),
+    fleets={"train": 44, "validation": 12, "test": 12},
+    net=Net(hidden=(48, 16), rate=5e-4, epochs=16, patience=6),
+    augmentations=(Augmentation(name="drop-out of channels", bend=drop_channels(0.3), every=4),),
+    makes=(
+        Drawn(
+            name="thermometers",
+            words="animals whose temperature alone is taken once a day (models/training/slow_devices.py)",
+            labeller=slow_devices.feverish,
+            share=0.35,
+            period_s=AGRICULTURE.period_s,
+            min_coverage=0.01,
+            make=slow_devices.thermometers,
+            fleets={"train": 8, "validation": 3},
+            devices=60,
+            life_s=30.0 * DAY_S,
+        ),
+    ),
+    raise_at=(0.8,),
+    dwell_hops=(2, 4, 6),
     cooldown_s=2.0 * HOUR_S,
     naive=(NaiveRule(name="body temperature alone", feature="body_temperature_c_mean"),),
 )

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from contract.domains import INDUSTRIAL
+from contract.domains import AGRICULTURE, INDUSTRIAL
 from gateway.inference.manifest import Window
 from models.training.benches import CALIBRATED_S, FAULTS, FLOW, GONE_S, SETTLE_S, TEMPERATURE, benches, off
 from models.training.loops import BOUND_KM_H, PERIOD_S, SPEED, loops
 from models.training.simulate import Fleet, Recording
+from models.training.slow_devices import DAY_S, feverish, thermometers
+
+TEMPERATURE_C = AGRICULTURE.channel_names.index("body_temperature_c")
 
 
 def fleet(seed: int, length_s: float) -> Fleet:
@@ -17,7 +22,7 @@ def fleet(seed: int, length_s: float) -> Fleet:
     return Fleet(seed=seed, start_s=1.7e9, length_s=length_s, live_s=1.0, devices=6)
 
 
-@pytest.mark.parametrize(("make", "length_s"), [(benches, 2400.0), (loops, 3.0 * 86400.0)])
+@pytest.mark.parametrize(("make", "length_s"), [(benches, 2400.0), (loops, 3.0 * DAY_S), (thermometers, 30.0 * DAY_S)])
 def test_same_seed_same_recording(make: object, length_s: float) -> None:
     """A seed fixes every value and truth; another seed gives others."""
     assert callable(make)
@@ -75,6 +80,27 @@ def test_a_bench_warms_by_itself_slower_than_a_motor_without_cooling() -> None:
         warm = benches(fleet(seed, 2400.0)).physical[:, :, TEMPERATURE]
         gains.append(np.nanmax(warm[:, 600:] - warm[:, :-600], initial=0.0))
     assert max(gains) < 15.0
+
+
+def test_thermometers_read_once_a_day_and_fevers_stay_for_days() -> None:
+    """Nothing but a temperature; over a fever's days it lies above the animal's own, and the first is not labelled."""
+    recording = thermometers(replace(fleet(5, 30.0 * DAY_S), devices=60))
+    assert np.isnan(np.delete(recording.physical, TEMPERATURE_C, axis=2)).all()
+    celsius, names = recording.physical[:, :, TEMPERATURE_C], [device.device for device in recording.devices]
+    assert celsius.shape == (60, 30)
+    rises = []
+    for truth in recording.truths:
+        mine = names.index(truth.device)
+        ill = (recording.times[mine] >= truth.onset_s) & (recording.times[mine] <= truth.end_s)
+        assert ill.sum() >= 3
+        rises.append(celsius[mine][ill].mean() - celsius[mine][~ill].mean())
+    assert np.mean(rises) > 0.5
+    truth = recording.truths[0]
+    ends = np.array([truth.onset_s - 1.0, truth.onset_s + 0.5 * DAY_S, truth.onset_s + 1.5 * DAY_S])
+    spec = Window(length_s=3600.0, hop_s=600.0, period_s=60.0, lateness_s=120.0, min_coverage=0.01).spec
+    label, weight = feverish(recording, spec, np.full(3, names.index(truth.device)), ends)
+    assert label.tolist() == [False, False, True]
+    assert (weight > 0.0).tolist() == [True, False, True]
 
 
 def test_loops_give_speed_alone_and_name_their_queues() -> None:
