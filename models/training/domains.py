@@ -191,7 +191,7 @@ RETAIL_RECIPE: Final = Recipe(
             attribution="FreshRetailNet-50K, Dingdong Limited, https://huggingface.co/datasets/Dingdong-Inc/FreshRetailNet-50K.",
             scored_from_s=freshretail.TESTED_FROM,
             embargo_s=DAY_S,
-            held_out=0.125,
+            held_out=freshretail.HELD_OUT,
         ),
     ),
     naive=(NaiveRule(name="stock now", feature="stock_fraction_last", sign=-1.0),),
