@@ -7,7 +7,7 @@ from typing import Final
 from contract.domains import AGRICULTURE, INDUSTRIAL, RETAIL, TRAFFIC, Domain
 from gateway.inference.manifest import Cycle, Event, Window
 from models.training import benches, slow_devices
-from models.training.augment import Augmentation, drop_channels
+from models.training.augment import Augmentation, drop_channels, gain, jitter, warp
 from models.training.dataset import fault_labels, future_labels
 from models.training.loops import loops
 from models.training.network import Net
@@ -194,7 +194,14 @@ RETAIL_RECIPE: Final = Recipe(
     net=Net(hidden=(64, 32), epochs=10, patience=3, jitter=0.03),
     dwell_hops=(0, 1, 2, 3),
     cooldown_s=2.0 * HOUR_S,
-    augmentations=(Augmentation(name="drop-out of channels", bend=drop_channels(0.3)),),
+    augmentations=(
+        Augmentation(name="drop-out of channels", bend=drop_channels(0.3)),
+        Augmentation(name="jitter of samples", bend=jitter(0.1), used=False),
+        Augmentation(
+            name="scaling of sales and footfall", bend=gain(0.5, "sales_per_min", "footfall_per_min"), used=False
+        ),
+        Augmentation(name="time warp", bend=warp(0.2), used=False),
+    ),
     makes=(
         Recorded(
             name="FreshRetail",
@@ -208,7 +215,7 @@ RETAIL_RECIPE: Final = Recipe(
             attribution="FreshRetailNet-50K, Dingdong Limited, https://huggingface.co/datasets/Dingdong-Inc/FreshRetailNet-50K.",
             scored_from_s=freshretail.TESTED_FROM,
             embargo_s=DAY_S,
-            held_out=0.125,
+            held_out=freshretail.HELD_OUT,
         ),
     ),
     naive=(NaiveRule(name="stock now", feature="stock_fraction_last", sign=-1.0),),

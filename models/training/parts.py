@@ -145,7 +145,9 @@ def gather(recipe: Recipe, folder: Folder | None, report: Report, *, tried: bool
         step("simulating test fleets")
         test.append(_cut(fleet(recipe, "test", number), recipe, labeller))
     own = max(1.0 - sum(make.share for make in recipe.makes), 0.0)
-    taken = sum(len(parts) for parts in read.values())
+    # what is only tried weighs like the others where it is added, and takes nothing from them where it is not
+    idle = {augmentation.name for augmentation in wanted if not augmentation.used}
+    taken = sum(len(parts) for name, parts in read.items() if name not in idle)
     return Data(
         train=[
             *(Group(name=name, rows=joined(rows), share=own * len(rows) / taken) for name, rows in read.items()),

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from edgefleet.models_cli import models
 from gateway.inference.manifest import Metric
+from models.training.augment import Augmentation, jitter
 from models.training.dataset import future_labels
 from models.training.domains import RECIPES
 from models.training.guard import LeakError, check_before, check_disjoint
 from models.training.measure import QUANTISATION_LOSS, lost
-from models.training.parts import Examples, Group, balanced, split, trained_on
+from models.training.parts import Examples, Group, balanced, gather, split, trained_on
 from models.training.quantised import Scaling
 from models.training.recipes import Recorded
 from models.training.recorded import VARIABLE, DataError, Folder, needed
@@ -129,3 +130,23 @@ def test_every_recorded_source_states_a_permissive_licence_and_keeps_an_embargo(
     for source in sources:
         assert source.licence in {"CC BY 4.0", "MIT"}
         assert source.attribution
+
+
+def test_what_is_only_tried_takes_no_weight_from_what_is_used() -> None:
+    used = Augmentation(name="used", bend=jitter(0.1), every=1)
+    recipe = replace(
+        RECIPES["retail"],
+        makes=(),
+        augmentations=(used, replace(used, name="tried", used=False)),
+        fleets={"train": 2, "validation": 2, "test": 1},
+        devices=2,
+        life_s=6 * HOUR_S,
+        shown_s=(5 * HOUR_S, HOUR_S),
+    )
+    plain, tried = (gather(recipe, None, lambda _what, _share: None, tried=also) for also in (False, True))
+    assert [group.name for group in plain.train] == ["fleets", "used"]
+    assert [group.name for group in tried.train] == ["fleets", "used", "tried"]
+    kept = [group for group in tried.train if group.name != "tried"]
+    assert [group.share for group in kept] == [group.share for group in plain.train] == [0.5, 0.5]
+    for one, other in zip(plain.train, kept, strict=True):
+        np.testing.assert_array_equal(one.rows.features, other.rows.features)
