@@ -22,8 +22,9 @@ from console.passwords import Role
 from contract.topics import DeviceId
 from edgefleet.console_cli import TRUTH, console_app, labels_app
 from edgefleet.running import write_truth
+from gateway.inference import manifest
 from gateway.ports import Outputs
-from tests.console.browser import STARTS_MS, Console, Seen, running_browser, running_console
+from tests.console.browser import ROOT, STARTS_MS, Console, Seen, running_browser, running_console
 from tests.console_stores import PUMP, T0, alert, health, line, small, truth, wide, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -203,7 +204,8 @@ def test_snooze_and_false_alarm_are_kept_with_their_note_and_exported_for_traini
     assert snoozed["until_s"] - snoozed["at_s"] == pytest.approx(8 * 3600.0)
     assert (false["verdict"], false["note"], false["operator"]) == ("false_alarm", "nothing was wrong", "local")
     assert (false["score"], false["model_version"], false["rule"]) == (0.81, "1.0.0", "anomaly")
-    assert (false["window_start_s"], false["window_end_s"]) == (T0 + 540.0, T0 + 600.0)
+    length_s = manifest.read(ROOT / "models" / "industrial").window.length_s
+    assert (false["window_start_s"], false["window_end_s"]) == (T0 + 600.0 - length_s, T0 + 600.0)
 
 
 def test_alert_is_answered_by_keyboard_alone(browser: Browser, console: Console, state_dir: Path) -> None:
