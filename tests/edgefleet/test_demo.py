@@ -63,7 +63,7 @@ def test_latency_runs_from_the_first_sending_of_the_deciding_sample() -> None:
         )
         return StoredAlert(alert=alert, stored_s=5000.25)
 
-    assert times.delays_s([stored(100.0), stored(99.0), stored(100.0, "resolved")]) == [0.25]
+    assert times.delays_s([stored(100.0), stored(99.0), stored(100.0, "resolved")]) == [0.25, 0.25]
 
 
 async def test_a_small_demo_loses_nothing_and_ends_with_one_line_of_json(tmp_path: Path) -> None:
