@@ -39,7 +39,7 @@ def test_the_settings_of_the_gateway_hold(tmp_path: Path) -> None:
 
 
 def test_latency_runs_from_the_first_sending_of_the_deciding_sample() -> None:
-    """An alert whose deciding sample lies in the history, or that only resolves, counts for nothing."""
+    """Firing and resolving alike; an alert whose deciding sample lies in the history counts for nothing."""
     device = DeviceId("s", "industrial", "pump-1")
     times = PublishTimes()
     sample = Sample(ts=100.0, seq=1, values={})
