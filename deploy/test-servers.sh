@@ -9,6 +9,14 @@ command -v mosquitto_pub >/dev/null || missing="$missing mosquitto-clients"
 command -v influxd >/dev/null || missing="$missing influxdb"
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v victoria-metrics >/dev/null || missing="$missing victoria-metrics"
+# what drives Chromium brings a Node that needs this
+find /usr/lib /lib -name libatomic.so.1 2>/dev/null | grep -q . || missing="$missing libatomic1"
+
+# a root file system that was only just unpacked may not know its own name
+if [ ! -e /etc/hosts ] && [ "$(id -u)" -eq 0 ]; then
+    echo "127.0.0.1 localhost" >/etc/hosts
+fi
+
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

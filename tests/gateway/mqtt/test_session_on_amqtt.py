@@ -14,6 +14,8 @@ AMQTT_STALLS_S = 40.0
 subscriber hears nothing more for 5 s."""
 
 
+# amqtt leaves a transport open whose client went before it was refused
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_amqtts_version_is_found_by_probing(amqtt_broker: Amqtt) -> None:
     """Amqtt does not answer CONNECT of MQTT 5 at all."""
     async with up(amqtt_broker.port, connect_timeout_s=1.0) as session:
