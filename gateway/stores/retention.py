@@ -20,10 +20,12 @@ _PAGE_FIGURES: Final = ("page_count", "freelist_count", "page_size")
 def prune(connection: sqlite3.Connection, now_s: float, keep: Keep) -> Pruned:
     """Delete what is older than it need be, and the oldest beyond the limit of bytes.
 
-    What was measured ages by the newest reading, where that is behind the clock: a clock that jumps ahead deletes
-    nothing, nor does the clock age a recording of another year that was just replayed.
+    What was measured ages by the newest reading or alert, where that is behind the clock: a clock that jumps ahead
+    deletes nothing, nor does the clock age a recording of another year that was just replayed. Alerts count, for they
+    are stored before the readings that led to them.
     """
-    (newest_s,) = connection.execute("SELECT max(last_s) FROM readings").fetchone()
+    newest = "SELECT max(last_s) AS at_s FROM readings UNION ALL SELECT max(at_s) FROM alerts"
+    (newest_s,) = connection.execute(f"SELECT max(at_s) FROM ({newest})").fetchone()
     measured_s = now_s if newest_s is None else min(now_s, newest_s)
     with transaction(connection):
         readings = _delete(connection, "readings WHERE last_s < ?", measured_s - keep.readings_s)

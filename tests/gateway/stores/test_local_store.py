@@ -271,6 +271,18 @@ async def test_prune_deletes_by_age_and_keeps_alerts_that_fire(store: LocalStore
     assert len(reader.ledger()) == 1
 
 
+async def test_alerts_that_are_stored_before_their_readings_are_not_aged_by_the_clock(
+    store: LocalStore, reader: LocalReader
+) -> None:
+    """A recording of another year is replayed, its alerts overtake its readings, and then the gateway starts anew."""
+    await store.write([Outputs(alerts=[alert("over"), alert("over", state="resolved", at_s=160.0)])])
+    keep = Keep(readings_s=100.0, points_s=100.0, alerts_s=100.0, quarantine_s=100.0)
+    assert (await store.prune(1e9, keep)).alerts == 0
+    await store.write([Outputs(alerts=[alert("later", at_s=961.0)])])
+    assert (await store.prune(1e9, keep)).alerts == 2
+    assert [one.id for one in reader.open_alerts()] == ["later"]
+
+
 async def test_prune_makes_room_with_the_oldest_readings_first(store: LocalStore, reader: LocalReader) -> None:
     count = 3000
     await store.write(
