@@ -45,40 +45,47 @@ class TelemetryDecoder:
         ]
         # required field first, then defaults; a struct's layout is fixed, so decoding allocates one object a sample
         sample = msgspec.defstruct(f"{domain.name}_sample", fields, gc=False)
+        self._sample = sample
         self._decode = msgspec.json.Decoder(sample | list[sample]).decode  # type: ignore[valid-type]
         self._row = msgspec.structs.astuple
         self.width = len(fields)
         """Numbers in a row."""
 
-    def read(self, payload: bytes, into: list[float | None]) -> int:
-        """Append the rows of one payload to a flat list; return how many. On an error nothing is appended.
+    def read(self, payloads: Sequence[bytes], into: list[float | None]) -> tuple[list[int], dict[int, PayloadError]]:
+        """Append the rows of payloads to a flat list, in order; return how many each has, and by place what is bad.
 
-        :raises PayloadError: not JSON, a required field is missing, or a field has the wrong type
+        What is bad is not JSON, lacks a required field, or has a field of the wrong type: it has no rows, and holds up
+        no other.
         """
-        try:
-            decoded = self._decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise PayloadError(str(error)) from error
-        if type(decoded) is not list:
-            row = self._row(decoded)
-            if type(row[0]) is float:  # the common case first
-                into += row
-                return 1
-            decoded = [decoded]
-        rows = [self._timed(sample) for sample in decoded]
-        for row in rows:
-            into += row
-        return len(rows)
+        decoded, faults = self._decoded(payloads)
+        plain = list(filter(None, decoded))
+        if set(map(type, plain)) <= {self._sample}:
+            rows = list(map(self._row, plain))
+            if set(map(type, map(_first, rows))) <= {float}:  # the common case: no step of Python for each
+                into += chain.from_iterable(rows)
+                return [1 if one else 0 for one in decoded], faults
+        counts = []
+        for place, one in enumerate(decoded):
+            try:
+                timed = [self._timed(sample) for sample in (one if type(one) is list else (one,))]
+            except PayloadError as error:
+                timed, faults[place] = [], error
+            into += chain.from_iterable(timed)
+            counts.append(len(timed))
+        return counts, faults
 
-    def read_all(self, payloads: Sequence[bytes]) -> list[float | None] | None:
-        """Return the rows of payloads that are one sample each; ``None`` if one is not: then read them one by one."""
-        try:
-            rows = list(map(self._row, map(self._decode, payloads)))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):  # TypeError: an array of samples
-            return None
-        if set(map(type, map(_first, rows))) - {float}:
-            return None
-        return list(chain.from_iterable(rows))
+    def _decoded(self, payloads: Sequence[bytes]) -> tuple[list[Any], dict[int, PayloadError]]:
+        """Return of each payload its sample or its list of samples, an empty one where it is bad."""
+        decoded: list[Any] = []
+        faults: dict[int, PayloadError] = {}
+        rest = map(self._decode, payloads)
+        while len(decoded) < len(payloads):
+            try:
+                decoded.extend(rest)  # as far as the next one that is bad; what came before it stays
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                faults[len(decoded)] = PayloadError(str(error))
+                decoded.append([])
+        return decoded, faults
 
     def _timed(self, sample: Any) -> tuple[float | None, ...]:
         ts, *rest = self._row(sample)

@@ -7,6 +7,7 @@ hop of the sample that gave rise to it, so it is the same however samples are ba
 from __future__ import annotations
 
 from enum import IntEnum
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -85,7 +86,7 @@ class Clocks:
         for row in np.flatnonzero(np.isin(device, np.fromiter(self._marks, np.int64))) if self._marks else ():
             marks = self._marks[int(device[row])]
             last = round(end_s[row] / self._hop_s)
-            worst = max((mark for hop, mark in marks.items() if last - self._hops <= hop < last), default=0)
+            worst = max(map(marks.get, range(last - self._hops, last), repeat(0)))
             if worst:
                 found[row] = worst
         return found

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import chain
 from math import inf, isnan
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -11,6 +14,8 @@ LONGEST_GAP: Final = 10_000_000
 """Numbers; a longer jump is a new count, not a loss: four months of a device that reports every second."""
 KEPT_GAPS: Final = 64
 """Missing runs held open to be filled; of older ones only the size is known, so they stay lost."""
+
+_begin, _end = itemgetter(0), itemgetter(1)
 
 
 class Count(msgspec.Struct, array_like=True):
@@ -35,11 +40,12 @@ class Count(msgspec.Struct, array_like=True):
     @property
     def lost(self) -> int:
         """Numbers that did not come so far."""
-        return self.forgotten + sum(end - begin + 1 for begin, end in self.gaps)
+        lost: int = self.forgotten + len(self.gaps) + sum(map(_end, self.gaps)) - sum(map(_begin, self.gaps))
+        return lost
 
     def misses(self, seq: int) -> bool:
         """Tell whether a number lies in a missing run."""
-        return any(begin <= seq <= end for begin, end in self.gaps)
+        return self._place(seq) >= 0
 
     def passed(self, seq: int, *, surely: bool) -> bool:
         """Tell whether a number is one of this count: a missing one, or, where it fits nowhere else, one it held."""
@@ -73,12 +79,18 @@ class Count(msgspec.Struct, array_like=True):
             self.forgotten += end - begin + 1
 
     def _fill(self, seq: int) -> bool:
-        for place, (begin, end) in enumerate(self.gaps):
-            if begin <= seq <= end:
-                rest = [(begin, seq - 1), (seq + 1, end)]
-                self.gaps[place : place + 1] = [gap for gap in rest if gap[0] <= gap[1]]
-                return True
-        return False
+        place = self._place(seq)
+        if place < 0:
+            return False
+        begin, end = self.gaps[place]
+        rest = [(begin, seq - 1), (seq + 1, end)]
+        self.gaps[place : place + 1] = [gap for gap in rest if gap[0] <= gap[1]]
+        return True
+
+    def _place(self, seq: int) -> int:
+        """Return the place of the missing run that a number lies in; -1 if there is none."""
+        place = bisect_right(self.gaps, (seq, inf)) - 1
+        return place if place >= 0 and seq <= self.gaps[place][1] else -1
 
 
 class History(msgspec.Struct, array_like=True):
@@ -117,5 +129,5 @@ class History(msgspec.Struct, array_like=True):
         return (
             self.published + sum(count.published for count in counts),
             self.lost + sum(count.lost for count in counts),
-            tuple(gap for count in counts for gap in count.gaps),
+            tuple(chain.from_iterable(count.gaps for count in counts)),
         )

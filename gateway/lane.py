@@ -156,31 +156,25 @@ class Lane:
         self._table = grown(from_bytes(rows, _BLANK), 1, _BLANK)
 
     def _read(self) -> None:
-        """Read the payloads that wait: all at once, or one by one where one of them is a burst or bad."""
+        """Read the payloads that wait, or note why one is quarantined."""
         payloads, self.payloads = self.payloads, []
-        longest = self._limits.max_payload_bytes
-        flat = self._decoder.read_all(payloads) if max(map(len, payloads), default=0) <= longest else None
-        if flat is not None:
-            self._flat += flat
-            self._count += [1] * len(payloads)
-            return
-        start = len(self._count)
-        for place, index, payload in zip(self.place[start:], self.index[start:], payloads, strict=True):
-            self._count.append(self._read_one(place, index, payload, longest))
+        longest, start = self._limits.max_payload_bytes, len(self._count)
+        fitting = payloads
+        if max(map(len, payloads), default=0) > longest:
+            fitting = [one if len(one) <= longest else b"" for one in payloads]  # nothing is no JSON either
+        counts, faults = self._decoder.read(fitting, self._flat)
+        self._count += counts
+        for number, error in faults.items():
+            self._refuse(start + number, payloads[number], error)
 
-    def _read_one(self, place: int, index: int, payload: bytes, longest: int) -> int:
-        """Read one payload, or note why it is quarantined; return its number of samples that go on."""
-        if len(payload) > longest:
-            return self._refuse(place, index, f"size: {len(payload)} bytes, the limit is {longest}", [-1])
-        try:
-            return self._decoder.read(payload, self._flat)
-        except PayloadError as error:
-            return self._refuse(place, index, f"json: {error}", codec.counters(payload))
-
-    def _refuse(self, place: int, index: int, reason: str, counters: list[int]) -> int:
-        self.reasons[place] = reason
-        self._refused += [(index, counter) for counter in counters]
-        return 0
+    def _refuse(self, number: int, payload: bytes, error: PayloadError) -> None:
+        """Note why a message is quarantined."""
+        if len(payload) > self._limits.max_payload_bytes:
+            reason, counters = f"size: {len(payload)} bytes, the limit is {self._limits.max_payload_bytes}", [-1]
+        else:
+            reason, counters = f"json: {error}", codec.counters(payload)
+        self.reasons[self.place[number]] = reason
+        self._refused += [(self.index[number], counter) for counter in counters]
 
     def _passes(self, index: NDArray[np.int64], received_s: float) -> NDArray[np.bool_]:
         """Take a token for each message; tell which messages had one, shape ``(messages,)``."""

@@ -156,7 +156,7 @@ class Ledger:
     def _enter(self, device: int, seq: int, ts: float) -> bool:
         """Enter one number of a device whose numbers do not follow each other; tell whether it is new."""
         row = self._table[device]
-        first, last, start_s, newest_s = (row[name].item() for name in ("first", "last", "start_s", "newest_s"))
+        first, last, start_s, newest_s, *_ = row.item()
         if last < first:
             row["first"], row["last"], row["start_s"], row["newest_s"] = seq, seq, ts, ts
             return True

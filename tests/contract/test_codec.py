@@ -49,7 +49,8 @@ def golden(name: str) -> bytes:
 def rows(domain: Domain, payload: bytes) -> list[tuple[float | None, ...]]:
     decoder = TelemetryDecoder(domain)
     flat: list[float | None] = []
-    count = decoder.read(payload, flat)
+    (count,), faults = decoder.read([payload], flat)
+    assert not faults
     assert len(flat) == count * decoder.width
     return [tuple(flat[i : i + decoder.width]) for i in range(0, len(flat), decoder.width)]
 
@@ -153,19 +154,17 @@ BAD = [
 @pytest.mark.parametrize("payload", BAD, ids=lambda payload: repr(payload[:28]))
 def test_bad_telemetry_is_refused_and_leaves_no_rows(payload: bytes) -> None:
     flat: list[float | None] = []
-    with pytest.raises(PayloadError):
-        TelemetryDecoder(TRAFFIC).read(payload, flat)
-    assert flat == []
+    counts, faults = TelemetryDecoder(TRAFFIC).read([payload], flat)
+    assert isinstance(faults[0], PayloadError)
+    assert (counts, flat) == ([0], [])
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='{}[]",:0123456789.-etsqnul \\', max_size=80).map(str.encode))
 def test_any_bytes_are_rows_or_a_payload_error(payload: bytes) -> None:
     flat: list[float | None] = []
-    try:
-        count = TelemetryDecoder(TRAFFIC).read(payload, flat)
-    except PayloadError:
-        count = 0
+    (count,), faults = TelemetryDecoder(TRAFFIC).read([payload], flat)
     assert len(flat) == count * 5
+    assert not (count and faults)
     assert codec.counters(payload)
 
 
@@ -204,10 +203,14 @@ GOOD = (golden("sample.json"), golden("sample_without_seq.json"), b'{"ts":1,"hea
     "odd",
     [b"", b"{", b"[]", golden("burst.json"), b'{"ts":"2024-01-01T00:00:00Z"}', b'{"ts":1}{"ts":2}', b'{"ts":"\xff"}'],
 )
-def test_many_payloads_are_read_together_or_not_at_all(odd: bytes) -> None:
-    """Together they give what each gives alone; one that is not a plain sample is for who reads one by one."""
-    alone = [number for payload in GOOD for row in rows(AGRICULTURE, payload) for number in row]
-    together = TelemetryDecoder(AGRICULTURE).read_all(GOOD)
-    assert together is not None
+def test_a_payload_means_the_same_among_others(odd: bytes) -> None:
+    """Together they give what each gives alone, wherever what is bad or a burst stands among them."""
+    payloads = (odd, *GOOD, odd, odd, *GOOD)
+    decoder, alone, together = TelemetryDecoder(AGRICULTURE), list[float | None](), list[float | None]()
+    found = [decoder.read([payload], alone) for payload in payloads]
+    counts, faults = decoder.read(payloads, together)
+    assert counts == [count for (count,), _ in found]
+    assert {place: str(error) for place, error in faults.items()} == {
+        place: str(fault[0]) for place, (_, fault) in enumerate(found) if fault
+    }
     assert repr(together) == repr(alone)  # NaN is not equal to itself
-    assert TelemetryDecoder(AGRICULTURE).read_all((*GOOD, odd, *GOOD)) is None

@@ -90,7 +90,16 @@ def test_a_message_that_closes_nothing_costs_five_calls(batches: Batches) -> Non
     list(run(target, batches[:1]))  # devices are known then
     counted = calls(lambda: list(run(target, batches[1:2], 2)))
     assert counted.total() / BATCH < 5.5
-    assert counted["TelemetryDecoder.read"] == 0  # which is for bursts and what is bad
+    assert counted["TelemetryDecoder._append"] == 0  # which is for bursts and what is bad
+
+
+def test_a_bad_message_costs_the_others_no_call(batches: Batches) -> None:
+    """One broken device must not make all others dear: payloads are decoded in one sweep, with it or without."""
+    target = pipeline()
+    list(run(target, batches[:1]))
+    (topic, _), *rest = batches[1]
+    counted = calls(lambda: list(run(target, [[(topic, b"{"), *rest]], 2)))
+    assert counted.total() / BATCH < 5.5
 
 
 def test_a_window_costs_a_bounded_number_of_calls(batches: Batches) -> None:
