@@ -119,7 +119,11 @@ class Windows:
         return _drain(self._blocks)
 
     def open_blocks(self, devices: Integers) -> Blocks:
-        """Return the raw samples in the open hops of devices, shape ``(d,)``; a hop comes again when it closes."""
+        """Return the raw samples in the open hops of devices, shape ``(d,)``; a hop comes again when it closes.
+
+        Devices that never gave a good sample are passed over.
+        """
+        devices = devices[devices < len(self._table)]
         index = self._table["opened"][devices][:, None] + np.arange(self._open_hops)
         values = self._table["values"][devices, self._window :]
         return self._block(devices, index, values, self._table["times"][devices])

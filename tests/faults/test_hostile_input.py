@@ -15,7 +15,7 @@ from contract.topics import DeviceId
 from gateway.intake import Intake, IntakeLimits
 from gateway.ports import Batch, Message
 from gateway.settings_file import SettingsError, parse
-from tests.batches import START_S, reading
+from tests.batches import START_S, pipeline, reading
 from tests.faults.readers import read_bytes
 
 LIMIT = 10_000
@@ -38,6 +38,16 @@ def test_hundred_thousand_devices_of_one_client_are_limited_with_a_reason() -> N
     refused = [message for one in taken for message in one.quarantined]
     assert len(refused) == 100_000 - LIMIT
     assert all(message.reason.startswith("devices:") for message in refused)
+
+
+def test_device_that_never_sends_a_good_sample_is_accounted_for() -> None:
+    """It has no window, and the tick after it asks for what its open ones hold."""
+    through = pipeline()
+    topic = topics.telemetry(DeviceId("plant", "industrial", "x"))
+    refused = through.process(Batch(1, START_S, [(topic, b'{"ts": %f, "current_a": 1e9}' % START_S)]))
+    assert refused.quarantined[0].reason.startswith("range:")
+    (line,) = through.process(Batch(2, START_S + 5, ())).ledger
+    assert (line.device, line.stored, line.quarantined) == ("x", 0, 1)
 
 
 @pytest.mark.timeout(120)
