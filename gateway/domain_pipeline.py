@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Final, Protocol
 
 import msgspec
@@ -190,10 +191,15 @@ class DomainPipeline:
     def silence(
         self, now_s: float, heard_s: NDArray[np.float64], devices: Sequence[DeviceId], outputs: Outputs
     ) -> None:
-        """Judge which devices are silent by the intake's ``listening_s``; in event time that is behind their newest."""
+        """Judge which devices are silent by the intake's ``listening_s``; in event time that is behind their newest.
+
+        A device that never sent a good sample has no event time, and no alert: what it sent is in the quarantine.
+        """
         for change in self._silence.check(now_s, heard_s):
             self._resting.add(change.index)
             newest_s = float(self._ledger.last_s(np.array([change.index]))[0])
+            if isnan(newest_s):
+                continue
             outputs.alerts += self._count_alerts(
                 self.judge.silence(
                     devices[change.index],

@@ -18,6 +18,8 @@ from gateway.records import from_bytes, grown, records
 
 OLDEST_S: Final = 946_684_800.0
 """2000-01-01: an earlier time comes from a clock that was never set."""
+LATEST_S: Final = 4_102_444_800.0
+"""2100-01-01: no sample is from then on, not even where the gateway's own clock cannot tell what is the future."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ class Lane:
         rows = np.array(self._flat, dtype=np.float64).reshape(-1, 2 + len(self.domain.channels))
         message = np.repeat(np.arange(len(index)), count)
         ts, seq, values = rows[:, 0], np.nan_to_num(rows[:, 1], nan=-1.0).astype(np.int64), rows[:, 2:]
-        good = (ts >= OLDEST_S) & ~((values < self._low) | (values > self._high)).any(axis=1)
+        good = (ts >= OLDEST_S) & (ts < LATEST_S) & ~((values < self._low) | (values > self._high)).any(axis=1)
         if received_s >= OLDEST_S:  # a gateway whose own clock is not set yet cannot tell what is the future
             good &= ts <= received_s + self._limits.max_future_s
         device, passes = index[message], passes[message]
@@ -213,6 +215,8 @@ class Lane:
     def _fault(self, row: NDArray[np.float64], received_s: float) -> str:
         if row[0] < OLDEST_S:
             return f"clock: ts = {row[0]:.3f} is before the year 2000; the device's clock is not set"
+        if row[0] >= LATEST_S:
+            return f"clock: ts = {row[0]:g} is after the year 2099; seconds are wanted"
         if row[0] > received_s + self._limits.max_future_s and received_s >= OLDEST_S:
             return f"future: ts = {row[0]:.3f} is {row[0] - received_s:.0f} s ahead of the gateway's clock"
         values = row[2:]

@@ -48,6 +48,20 @@ def test_device_that_never_sends_a_good_sample_is_accounted_for() -> None:
     assert refused.quarantined[0].reason.startswith("range:")
     (line,) = through.process(Batch(2, START_S + 5, ())).ledger
     assert (line.device, line.stored, line.quarantined) == ("x", 0, 1)
+    assert through.process(Batch(3, START_S + 3600, ())).alerts == []  # it is silent, but has no time of its own
+    offline = through.process(
+        Batch(4, START_S + 3605, [(topics.state(DeviceId("plant", "industrial", "x")), b"offline")])
+    )
+    assert offline.alerts == []
+
+
+@pytest.mark.parametrize("received_s", [100.0, START_S], ids=["the gateway's clock is not set", "it is"])
+@pytest.mark.parametrize("ts", [4_102_444_800.0, 1.7e12, 1e18, 1e300])
+def test_no_sample_is_from_after_this_century(ts: float, received_s: float) -> None:
+    """Not even where the gateway's own clock cannot tell what is the future: calendars and nanoseconds end."""
+    topic = topics.telemetry(DeviceId("plant", "industrial", "x"))
+    given_up = pipeline().process(Batch(1, received_s, [(topic, b'{"ts": %r, "current_a": 1}' % ts)]))
+    assert [message.reason.partition(":")[0] for message in given_up.quarantined] == ["clock"]
 
 
 @pytest.mark.timeout(120)
