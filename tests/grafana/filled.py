@@ -12,6 +12,7 @@ import msgspec
 from pydantic import SecretStr
 
 from contract import topics
+from contract.answers import Acknowledgement
 from contract.codec import encode_burst
 from contract.domains import DOMAINS, INDUSTRIAL
 from contract.messages import Alert, Sample
@@ -106,8 +107,14 @@ class Run:
             self.alerts += out.alerts
             yield out
             yield Outputs(points=[health_point("edge-1", reporter.report(batches_waiting=1, outbox=load))])
-        seen = [acknowledgement_point(alert, alert.onset_s + ACKNOWLEDGED_S, "confirmed") for alert in self.firing]
-        yield Outputs(points=seen)
+        yield Outputs(points=[acknowledgement_point(answer(alert)) for alert in self.firing])
+
+
+def answer(alert: Alert) -> Acknowledgement:
+    """Return what somebody says of an alert."""
+    who = {"site": alert.site, "domain": alert.domain, "device": alert.device, "rule": alert.rule}
+    at_s = alert.onset_s + ACKNOWLEDGED_S
+    return Acknowledgement(number=1, alert_id=alert.id, onset_s=alert.onset_s, at_s=at_s, verdict="acknowledged", **who)
 
 
 def history(now_s: float) -> list[tuple[float, Message]]:
