@@ -20,13 +20,13 @@ RUN rm -rf /opt/edgefleet/app/models/training \
     && /opt/edgefleet/venv/bin/python -m compileall -q /opt/edgefleet/app
 
 FROM python:3.11-slim
-# volumes take the owner of the folder that they are mounted on; the console is in the gateway's group, which may read
+# volumes take the owner of the folder that they are mounted on; gateway and console share a group, which may read
 RUN groupadd --gid 10001 gateway && groupadd --gid 10002 fleet \
     && useradd --uid 10001 --gid gateway --no-create-home --shell /usr/sbin/nologin gateway \
     && useradd --uid 10002 --gid fleet --no-create-home --shell /usr/sbin/nologin fleet \
     && useradd --uid 10003 --gid gateway --no-create-home --shell /usr/sbin/nologin console \
     && install -d -o gateway -g gateway -m 0750 /var/lib/edgefleet \
-    && install -d -o console -g gateway -m 0700 /var/lib/edgefleet-console \
+    && install -d -o console -g gateway -m 0750 /var/lib/edgefleet-console \
     && install -d -m 0755 /run/edgefleet
 COPY --from=build /opt/edgefleet /opt/edgefleet
 ENV PATH=/opt/edgefleet/venv/bin:$PATH PYTHONPATH=/opt/edgefleet/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -13,26 +13,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from console.errors import LabelError
+from contract.answers import LABELS, LABELS_SCHEMA, Verdict
 from contract.messages import Alert
 
-Verdict = Literal["acknowledged", "snoozed", "false_alarm", "confirmed", "note"]
-VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
-LABELS: Final = "labels.db"
 NOTE_CHARACTERS: Final = 2000
 """Longest note; the rest is cut off."""
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS labels (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    at_s REAL NOT NULL, operator TEXT NOT NULL, verdict TEXT NOT NULL, note TEXT NOT NULL, until_s REAL,
-    alert_id TEXT NOT NULL, site TEXT NOT NULL, domain TEXT NOT NULL, device TEXT NOT NULL,
-    rule TEXT NOT NULL, severity TEXT NOT NULL, onset_s REAL NOT NULL, score REAL NOT NULL, model_version TEXT,
-    window_start_s REAL, window_end_s REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS labels_by_alert ON labels (alert_id);
-"""
 _COLUMNS: Final = """at_s, operator, verdict, note, until_s, alert_id, site, domain, device, rule, severity, onset_s,
     score, model_version, window_start_s, window_end_s"""
 
@@ -152,7 +141,7 @@ class LabelStore:
         """
         marks = ", ".join("?" * len(one.__slots__))
         with self._opened(self._path.as_uri()) as connection:
-            connection.executescript(_SCHEMA)
+            connection.executescript(LABELS_SCHEMA)
             values = list(asdict(one).values())
             connection.execute(f"INSERT INTO labels ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608  # our names
 

@@ -15,8 +15,9 @@ from typing import Final
 
 from console.errors import LabelError
 from console.fleet import Fleet, Line, fleet
-from console.labels import LABELS, LabelStore, Standing, standings
+from console.labels import LabelStore, Standing, standings
 from console.shelves import Shelf, read_shelves
+from contract.answers import LABELS
 from contract.points import GATEWAY, FieldValue, Point
 from contract.topics import DeviceId
 from gateway.stores.reader import LocalReader, StorageError, StoredAlert

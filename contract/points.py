@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from contract.answers import Acknowledgement
 from contract.domains import Domain
 from contract.messages import Alert
 
@@ -76,14 +77,11 @@ def nanoseconds(seconds: float) -> int:
     return round(seconds * 1_000_000) * 1_000
 
 
-def acknowledgement_point(alert: Alert, at_s: float, verdict: str) -> Point:
-    """Return the row of the ``acknowledgements`` measurement: somebody answered an alert at ``at_s``, Unix seconds.
-
-    ``verdict`` is what they said, such as ``confirmed`` or ``false_alarm``.
-    """
-    tags = {"site": alert.site, "domain": alert.domain, "device": alert.device, "rule": alert.rule}
-    fields: dict[str, FieldValue] = {"id": alert.id, "verdict": verdict, "delay_s": at_s - alert.onset_s}
-    return Point(ACKNOWLEDGEMENTS, tags, fields, nanoseconds(at_s))
+def acknowledgement_point(one: Acknowledgement) -> Point:
+    """Return the row of the ``acknowledgements`` measurement: somebody took an alert on."""
+    tags = {"site": one.site, "domain": one.domain, "device": one.device, "rule": one.rule}
+    fields: dict[str, FieldValue] = {"id": one.alert_id, "verdict": one.verdict, "delay_s": one.at_s - one.onset_s}
+    return Point(ACKNOWLEDGEMENTS, tags, fields, nanoseconds(one.at_s))
 
 
 def alert_point(alert: Alert) -> Point:

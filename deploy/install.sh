@@ -228,6 +228,8 @@ console() {
         rm -f "$CONSOLE_ENV" "$ETC/console.password"
         return 0
     fi
+    getent passwd edgefleet-console >/dev/null ||
+        useradd --system --gid edgefleet --home-dir "$STATE-console" --no-create-home --shell /usr/sbin/nologin edgefleet-console
     secret "$ETC/console.password" root   # systemd hands it over
     if [ -n "$console" ]; then
         echo "LISTEN=$console" >"$CONSOLE_ENV.new"
@@ -275,12 +277,14 @@ take_over() {
 # ---- removal -----------------------------------------------------------------------------------------------------------
 
 remove_console() { # what operators said stays, in /var/lib/edgefleet-console
-    [ -f "$CONSOLE_UNIT" ] || return 0
-    if command -v systemctl >/dev/null; then
+    if command -v systemctl >/dev/null && [ -f "$CONSOLE_UNIT" ]; then
         ! running_systemd || systemctl stop edgefleet-console
         systemctl disable --quiet edgefleet-console
     fi
     rm -f "$CONSOLE_UNIT"
+    if getent passwd edgefleet-console >/dev/null; then
+        userdel edgefleet-console
+    fi
 }
 
 uninstall() {

@@ -122,18 +122,20 @@ sources:
     seq: n
 '
 
-# The console as its unit runs it: a user of its own with the gateway's group. It must answer, and may not write the state.
+# The console as its unit runs it: a user of its own in the gateway's group. It must answer, and may not write the state; the
+# gateway reads what operators say, and neither the password nor anything else can it write there.
 CONSOLE='
-import os, pathlib, subprocess, sys, time, urllib.error, urllib.request
-group, own = int(sys.argv[1]), pathlib.Path("/tmp/own")
-own.mkdir()
-os.chown(own, 61234, 61234)
+import os, pathlib, pwd, shutil, subprocess, urllib.request
+own, user = pathlib.Path("/var/lib/edgefleet-console"), pwd.getpwnam("edgefleet-console")
+own.mkdir(mode=0o750)  # as StateDirectory= does
+os.chown(own, user.pw_uid, user.pw_gid)
 password = pathlib.Path("/tmp/console.password")
 password.write_text(pathlib.Path("/etc/edgefleet/console.password").read_text())
-os.chown(password, 61234, 61234)
-who = dict(user=61234, group=61234, extra_groups=[group])
+os.chown(password, user.pw_uid, user.pw_gid)
+who = dict(user="edgefleet-console", group="edgefleet", extra_groups=[], umask=0o027)
+gateway = dict(user="edgefleet", group="edgefleet", extra_groups=[])
 assert subprocess.run(["touch", "/var/lib/edgefleet/x"], stderr=subprocess.DEVNULL, **who).returncode, "it may write the state"
-command = "edgefleet console --state /var/lib/edgefleet --own /tmp/own --listen 127.0.0.1:8080 --password-file /tmp/console.password"
+command = f"edgefleet console --state /var/lib/edgefleet --own {own} --listen 127.0.0.1:8080 --password-file {password}"
 console = subprocess.Popen(command.split(), stdout=subprocess.PIPE, text=True, **who)
 try:
     assert console.stdout.readline() == "console: http://127.0.0.1:8080\n"
@@ -143,6 +145,25 @@ try:
 finally:
     console.terminate()
     console.wait(20)
+SAY = """
+from pathlib import Path
+from console.labels import Label, LabelStore
+words = dict.fromkeys(("operator", "note", "alert_id", "site", "domain", "device", "rule", "severity", "model_version"), "x")
+numbers = dict.fromkeys(("at_s", "until_s", "onset_s", "score", "window_start_s", "window_end_s"), 1.0)
+LabelStore(Path("/var/lib/edgefleet-console")).add(Label(verdict="confirmed", **words, **numbers))
+"""
+READ = """
+from pathlib import Path
+from gateway.answers import ConsoleAnswers
+from gateway.settings_file import load
+print([one.verdict for one in ConsoleAnswers(load(Path("/etc/edgefleet/gateway.yaml")).console_dir).after(0)])
+"""
+python = "/opt/edgefleet/current/bin/python"
+subprocess.run([python, "-c", SAY], check=True, **who)
+assert subprocess.run([python, "-c", READ], check=True, capture_output=True, **gateway).stdout == b"[\x27confirmed\x27]\n"
+for command in ("touch {}/x", "cat {}/console-passwords.json"):
+    assert subprocess.run(command.format(own).split(), capture_output=True, **gateway).returncode, command
+shutil.rmtree(own)
 '
 
 stored() { inside edgefleet audit --state /var/lib/edgefleet --json | python3 -c 'import json,sys; print([(r["stored"], r["lost"]) for r in json.load(sys.stdin)])'; }
@@ -207,13 +228,14 @@ install_test() {
     fi
     printf '%s' "$CONSOLE" >"$ROOT/root/console.py"
     # shellcheck disable=SC2016 # for the inner shell
-    unshare --net --mount sh -c 'ip link set lo up; r=$1; mount -t proc proc "$r/proc" && mount --rbind /dev "$r/dev" && exec chroot "$r" python3 /root/console.py "$2"' \
-        sh "$ROOT" "$(inside id -g edgefleet)"
-    rm -rf "$ROOT/tmp/own" "$ROOT/tmp/console.password"
+    unshare --net --mount sh -c 'ip link set lo up; r=$1; mount -t proc proc "$r/proc" && mount --rbind /dev "$r/dev" && exec chroot "$r" python3 /root/console.py' \
+        sh "$ROOT"
+    rm -rf "$ROOT/tmp/console.password"
     inside /root/edgefleet/deploy/install.sh
     [ -f "$ROOT/etc/systemd/system/edgefleet-console.service" ] || fail "installing again took the console away"
     inside /root/edgefleet/deploy/install.sh --console off
     [ ! -e "$ROOT/etc/systemd/system/edgefleet-console.service" ] && [ ! -e "$ROOT/etc/edgefleet/console.env" ] || fail "the console is still there"
+    ! grep -q edgefleet-console "$ROOT/etc/passwd" || fail "the console's user is still there"
 
     step "an upgrade that the settings do not suit is refused, and the old release goes on"
     cp "$ROOT/etc/edgefleet/gateway.yaml" "$WORK/good.yaml"

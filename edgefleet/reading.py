@@ -49,11 +49,13 @@ def ledger_rows(state_dir: Path) -> list[dict[str, Any]]:
 
     ``delivered`` is the number of samples in the local store now; ``thinned`` and ``dropped`` are samples, points and
     alerts that the limits of the outbox took from a store that was away, with the span of time in ``reductions``.
+    ``quarantine_evicted`` is the number of quarantined messages, of all devices, that had to go for the quarantine's
+    limit; it is the same in every row.
 
     :raises StateError: there is no store
     """
     store = state.reader(state_dir)
-    delivered, reductions = store.delivered(), store.reductions()
+    delivered, reductions, evicted = store.delivered(), store.reductions(), store.counts().quarantine_evicted
     rows = []
     for line in store.ledger():
         who = DeviceId(line.site, line.domain, line.device)
@@ -62,6 +64,7 @@ def ledger_rows(state_dir: Path) -> list[dict[str, Any]]:
         for what in GIVEN_UP:
             row[what] = sum(one.samples + one.points + one.alerts for one in mine if one.what == what)
         row["reductions"] = [msgspec.structs.asdict(one) for one in mine]
+        row["quarantine_evicted"] = evicted
         rows.append(row)
     return rows
 

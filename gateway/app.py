@@ -1,7 +1,8 @@
 """The wiring: the life of a reading, left to right.
 
     broker ─▶ ingest ─▶ journal ─▶ [received] ─▶ process ─▶ outbox ─▶ deliver ─▶ stores
-                ack ◀──────┘                     the pipeline           upkeep: limits, age
+                ack ◀──────┘     ▲               the pipeline           upkeep: limits, age
+    console's answers ───────────┘
 
 Queues carry batches, in order. ``received`` is bounded: when it is full, ingest waits, nothing is acknowledged, and the
 broker holds the backlog. The outbox is bounded by its limit; what goes when it is reached is entered in the ledger. A
@@ -19,12 +20,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+import msgspec
 import structlog
 
 from gateway.backoff import Backoff
 from gateway.flow import LONGEST_WAIT_FOR_ROOM_S, Ask, Change, Clock, Flow, Parts
 from gateway.pipeline import Pipeline
-from gateway.ports import Batch, Journal, Lane, Message, Outbox, Outputs, StorageFullError, Store, StoreUnavailableError
+from gateway.ports import (
+    ANSWER,
+    Batch,
+    Journal,
+    Lane,
+    Message,
+    Outbox,
+    Outputs,
+    StorageFullError,
+    Store,
+    StoreUnavailableError,
+)
 from gateway.upkeep import report, upkeep
 
 __all__ = ["Clock", "Flow", "Parts", "recover", "run"]
@@ -42,6 +55,8 @@ ENTRIES_A_WRITE: Final = 256
 """Outbox entries of a lane that one write to a store takes; bounds the memory of a backlog."""
 MESSAGES_GATHERED: Final = 20_000
 """Messages that wait for a commit at most, where a loss window is declared; bounds their memory."""
+ANSWERS_EVERY_S: Final = 1.0
+"""Time between two looks for answers of operators, seconds."""
 DRAIN_S: Final = 10.0
 """How long a stopping gateway waits for its stores, seconds; what they have not taken then is kept in the outbox."""
 
@@ -63,8 +78,9 @@ async def run(parts: Parts, stop: Event, flow: Flow | None = None) -> None:
             stages.create_task(process(parts, flow), name="process")
             stages.create_task(report(parts, flow), name="report")
             stages.create_task(upkeep(parts, flow), name="upkeep")
+            answering = stages.create_task(answers(parts, flow), name="answers")
             taking = stages.create_task(ingest(parts, flow), name="ingest")  # last: all takers are up
-            stages.create_task(shut_down(stop, taking, flow, delivering), name="shut down")
+            stages.create_task(shut_down(stop, answering, taking, flow, delivering), name="shut down")
             flow.ready.set()
     finally:
         flow.end()
@@ -117,16 +133,14 @@ async def ingest(parts: Parts, flow: Flow) -> None:
                     delivery = await broker.receive()
             except TimeoutError:
                 if broker.connected:  # without a broker nobody is heard, and silence proves nothing
-                    await flow.received.put(await journal(parts, flow, ()))
+                    await take(parts, flow, ())
                 continue
             interval_s = parts.thrift.adjust()
             if interval_s:
                 delivery.acknowledge()
                 await gather(parts, flow, delivery.messages, interval_s)
                 continue
-            batch = await journal(parts, flow, delivery.messages)
-            delivery.acknowledge()
-            await flow.received.put(batch)
+            await take(parts, flow, delivery.messages, delivery.acknowledge)
     except StorageFullError as error:
         log.warning("stopped without room", error=str(error))  # what was not acknowledged comes again
     finally:
@@ -144,7 +158,31 @@ async def gather(parts: Parts, flow: Flow, first: Sequence[Message], interval_s:
                     delivery.acknowledge()
                     messages += delivery.messages
     finally:
-        await flow.received.put(await journal(parts, flow, messages))
+        await take(parts, flow, messages)
+
+
+async def answers(parts: Parts, flow: Flow) -> None:
+    """Journal what operators answer in the console, until the gateway is to stop."""
+    known = parts.pipeline.answered
+    with suppress(StorageFullError):  # while stopping: they are in the console's file at the next start, too
+        while True:
+            last = flow.stopping.is_set()
+            while given := await asyncio.to_thread(parts.answers.after, known):
+                await take(parts, flow, [(ANSWER, msgspec.json.encode(one)) for one in given])
+                known = given[-1].number
+            if last:
+                return
+            await flow.rest(ANSWERS_EVERY_S)
+
+
+async def take(
+    parts: Parts, flow: Flow, messages: Sequence[Message], acknowledge: Callable[[], None] = lambda: None
+) -> None:
+    """Journal messages, acknowledge them, pass them on; one batch after the other."""
+    async with flow.in_order:
+        batch = await journal(parts, flow, messages)
+        acknowledge()
+        await flow.received.put(batch)
 
 
 async def journal(parts: Parts, flow: Flow, messages: Sequence[Message]) -> Batch:
@@ -256,10 +294,13 @@ async def deliver_once(
     return (), 0
 
 
-async def shut_down(stop: Event, taking: Task[None], flow: Flow, delivering: Sequence[Task[None]]) -> None:
+async def shut_down(
+    stop: Event, answering: Task[None], taking: Task[None], flow: Flow, delivering: Sequence[Task[None]]
+) -> None:
     """When asked to stop: take no more, let everything journaled pass, and give the stores a moment."""
     await stop.wait()
     flow.stopping.set()
+    await asyncio.wait((answering,))
     taking.cancel()
     await flow.closing.wait()
     _, waiting = await asyncio.wait(delivering, timeout=DRAIN_S)

@@ -17,7 +17,7 @@ import structlog
 from gateway.backoff import Backoff
 from gateway.health import Reporter
 from gateway.pipeline import Pipeline
-from gateway.ports import Batch, Broker, Journal, Keeper, Outbox, Outputs, StorageFullError, Store
+from gateway.ports import Answers, Batch, Broker, Journal, Keeper, Outbox, Outputs, StorageFullError, Store
 from gateway.settings import Settings
 from gateway.thrift import Thrift
 
@@ -46,6 +46,7 @@ class Parts:
     """What the wiring connects."""
 
     broker: Broker
+    answers: Answers
     journal: Journal
     outbox: Outbox
     local: Keeper
@@ -84,6 +85,8 @@ class Flow:
         """Start with nothing under way."""
         self.received: Queue[Batch | Ask | Change] = Queue(parts.settings.queues.batches)
         """Journaled batches to be processed. When full, ingest waits."""
+        self.in_order = asyncio.Lock()
+        """Held from a batch's commit until it is in the queue: positions are processed in order."""
         self.filled = {store.name: Event() for store in (parts.local, *parts.stores)}
         """By store: something was appended to the outbox since it last looked."""
         self.away: dict[str, str] = {}
@@ -168,6 +171,10 @@ class Flow:
     async def pause(self, delay_s: float) -> None:
         """Wait, but not longer than until the flow closes."""
         await _wait(self.closing, delay_s)
+
+    async def rest(self, delay_s: float) -> None:
+        """Wait, but not longer than until the gateway is to stop."""
+        await _wait(self.stopping, delay_s)
 
     def end(self) -> None:
         """Let the worker threads go."""

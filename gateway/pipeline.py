@@ -2,6 +2,7 @@
 
     messages → intake → ledger → windows → features → score → judge → outputs
                                     └───── sensors ───────────┘
+    operators' answers ─────────────────────────────────────────▶ outputs
 
 Live traffic, replay after a crash and the offline backtest all call :meth:`Pipeline.process`. State is a pure function
 of the batches: ``dump`` and ``load`` make it a snapshot.
@@ -15,15 +16,27 @@ from typing import Final
 
 import msgspec
 
+from contract.answers import Acknowledgement
 from contract.messages import Alert
+from contract.points import acknowledgement_point
 from gateway.domain_pipeline import DomainPipeline, Plan, Statistics
 from gateway.intake import Intake, IntakeLimits
-from gateway.ports import Batch, Outputs
+from gateway.ports import ANSWER, Batch, Outputs
 from gateway.sources.router import Sources
 
-_ARRAY_OF_5: Final = 0x95
+_ARRAY_OF_6: Final = 0x96
 _MAP_16: Final = 0xDE
 _encoder = msgspec.msgpack.Encoder()
+_decode_answer = msgspec.json.Decoder(Acknowledgement).decode
+
+
+class _State(msgspec.Struct, array_like=True):
+    messages: int
+    quarantined: int
+    intake: bytes
+    domains: dict[str, bytes]
+    carried: Outputs
+    answered: int = 0
 
 
 class Pipeline:
@@ -37,9 +50,13 @@ class Pipeline:
         self._quarantined = 0
         self._carried = Outputs()
         """What a change of plans gave; it goes out with the next batch."""
+        self.answered = 0
+        """Number of the newest answer of an operator that went through."""
 
     def process(self, batch: Batch) -> Outputs:
         """Return what a batch gives. A batch without messages only lets time pass."""
+        if batch.messages and batch.messages[0][0] == ANSWER:
+            return self._answer(batch)
         taken = self._intake.take(batch)
         outputs, self._carried = self._carried, Outputs()
         outputs.quarantined = taken.quarantined
@@ -56,6 +73,12 @@ class Pipeline:
             domain.silence(self._intake.listening_s, self._intake.heard_s(name), devices, outputs)
             domain.settle(devices, outputs, everything=not batch.messages)
         return outputs
+
+    def _answer(self, batch: Batch) -> Outputs:
+        """Return the points of operators' answers; no time passes over them, for nobody listened meanwhile."""
+        given = [_decode_answer(payload) for _, payload in batch.messages]
+        self.answered = given[-1].number
+        return Outputs(points=[acknowledgement_point(one) for one in given])
 
     def flush(self) -> Outputs:
         """Close every window that holds a sample: the end of an offline run."""
@@ -93,7 +116,7 @@ class Pipeline:
 
     def dump(self) -> bytearray:
         """Return the whole state."""
-        state = bytearray((_ARRAY_OF_5,))
+        state = bytearray((_ARRAY_OF_6,))
         for part in (self._messages, self._quarantined, self._intake.dump()):
             _encoder.encode_into(part, state, -1)
         # one domain after the other, so that the state of ten thousand devices is in memory once more, and not twice
@@ -101,7 +124,8 @@ class Pipeline:
         for name, domain in self._domains.items():
             _encoder.encode_into(name, state, -1)
             _encoder.encode_into(domain.dump(), state, -1)
-        _encoder.encode_into(self._carried, state, -1)
+        for last in (self._carried, self.answered):
+            _encoder.encode_into(last, state, -1)
         return state
 
     def load(self, state: bytes | bytearray) -> None:
@@ -109,13 +133,13 @@ class Pipeline:
 
         Where windows are cut otherwise now they begin anew; samples that waited in open ones go out as they are.
         """
-        self._messages, self._quarantined, intake, domains, self._carried = msgspec.msgpack.decode(
-            state, type=tuple[int, int, bytes, dict[str, bytes], Outputs]
-        )
-        self._intake.load(intake)
+        loaded = msgspec.msgpack.decode(state, type=_State)
+        self._messages, self._quarantined = loaded.messages, loaded.quarantined
+        self._carried, self.answered = loaded.carried, loaded.answered
+        self._intake.load(loaded.intake)
         for name, domain in self._domains.items():
-            if name in domains:
-                domain.load(domains[name], self._intake.devices(name), self._carried)
+            if name in loaded.domains:
+                domain.load(loaded.domains[name], self._intake.devices(name), self._carried)
 
     def change(self, plans: Sequence[Plan], limits: IntakeLimits, sources: Sources) -> None:
         """Go on with other plans from the state as it is, between two batches.

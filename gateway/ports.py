@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.answers import Acknowledgement
 from contract.messages import Alert
 from contract.points import Point
 
 Message = tuple[str, bytes]
 """Topic and payload as they came from the broker. A bare tuple: one is made for every message."""
+
+ANSWER: Final = "+answer"
+"""Stands for the topic where a journaled message is an operator's answer, an ``Acknowledgement`` as JSON.
+
+A batch holds answers alone, or none. With its ``+`` it can be no topic on the wire: nobody answers by publishing."""
 
 Lane = Literal["alerts", "features", "raw"]
 """Outbox lanes, in order of delivery, and of what is kept longest: alerts, points, and last readings and accounts."""
@@ -163,6 +169,16 @@ class Broker(Protocol):
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish with QoS 1; return when the broker has it. Waits while there is no connection."""
+
+
+class Answers(Protocol):
+    """What operators answer in the console."""
+
+    def after(self, number: int) -> list[Acknowledgement]:
+        """Return the acknowledgements after a number, oldest first, up to a bound; all, where numbers began anew.
+
+        None while they cannot be read: they are kept there.
+        """
 
 
 class Journal(Protocol):

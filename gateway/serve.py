@@ -22,6 +22,7 @@ from contract import codec, topics
 from contract.domains import Domain
 from contract.messages import DeviceState
 from contract.topics import DeviceId
+from gateway.answers import ConsoleAnswers
 from gateway.app import Clock, Parts, run
 from gateway.backoff import Backoff
 from gateway.flow import LONGEST_WAIT_FOR_ROOM_S, Flow
@@ -116,6 +117,7 @@ async def _serve(ready: Prepared, file: Path | None) -> None:
             stores.append(influx)
         parts = Parts(
             broker=broker,
+            answers=ConsoleAnswers(settings.console_dir or settings.state_dir),
             journal=files.journal,
             outbox=files.outbox,
             local=files.local,

@@ -258,6 +258,8 @@ class Settings(_Section):
     """Name of this gateway, 1 to 64 of ``[a-z0-9-]``."""
     state_dir: Path = Path("/var/lib/edgefleet")
     """Folder of journal, outbox and local store; made if it is missing and its parent is there."""
+    console_dir: Path | None = None
+    """Folder in which the console keeps what operators answer (its ``--own``). Default: ``state_dir``."""
     models_dir: Path | None = None
     """Folder of the shelves. Default: the ones that come with edgefleet."""
     domains_dir: Path | None = None

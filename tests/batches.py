@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from contract import codec, topics
+from contract.answers import Acknowledgement
 from contract.domains import INDUSTRIAL, Domain
 from contract.messages import Sample
 from contract.topics import DeviceId
@@ -18,7 +20,7 @@ from gateway.domain_pipeline import Model, Plan
 from gateway.frames import WindowSpec
 from gateway.intake import IntakeLimits
 from gateway.pipeline import Pipeline
-from gateway.ports import Batch, Message
+from gateway.ports import ANSWER, Batch, Message
 
 START_S = 1_700_000_000.0
 """A multiple of ten, so that windows of ten seconds begin with the first sample."""
@@ -83,6 +85,26 @@ def reading(second: int, *, device: DeviceId = PUMP, **changed: float) -> Messag
 def minutes(count: float, *, first: int = 0, device: DeviceId = PUMP, **changed: float) -> list[Message]:
     """Return a message a second for some minutes."""
     return [reading(first + second, device=device, **changed) for second in range(round(60 * count))]
+
+
+def acknowledgement(number: int, *, delay_s: float = 90.0) -> Acknowledgement:
+    """Return an operator's answer to an alert of the pump; ``number`` tells answers and alerts apart."""
+    return Acknowledgement(
+        number=number,
+        alert_id=f"alert-{number}",
+        site=PUMP.site,
+        domain=PUMP.domain,
+        device=PUMP.device,
+        rule="anomaly",
+        onset_s=START_S + number,
+        at_s=START_S + number + delay_s,
+        verdict="acknowledged",
+    )
+
+
+def answers(position: int, *given: Acknowledgement, received_s: float = START_S + 86_400) -> Batch:
+    """Return a journaled batch of operators' answers."""
+    return Batch(position, received_s, [(ANSWER, msgspec.json.encode(one)) for one in given])
 
 
 def batches(messages: Sequence[Message], *, size: int, received_s: float = START_S + 86_400) -> Iterable[Batch]:

@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from contract.answers import Acknowledgement
 from gateway.ports import (
     Batch,
     Entry,
@@ -97,6 +98,17 @@ class FakeBroker:
             self.retained[topic] = payload
         elif retain:
             self.retained.pop(topic, None)
+
+
+@dataclass
+class FakeAnswers:
+    """Operators whose answers a test gives."""
+
+    given: list[Acknowledgement] = field(default_factory=list)
+
+    def after(self, number: int) -> list[Acknowledgement]:
+        """Return what was given after a number."""
+        return [one for one in self.given if one.number > number]
 
 
 class FakeJournal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -164,7 +165,8 @@ class RealInflux:
     async def _write(self, request: web.Request) -> web.Response:
         """Pass a write of API 2 on to API 1: the bucket is the database, and precision ``ns`` is called ``n``."""
         parameters = {"db": request.query["bucket"], "precision": {"ns": "n"}.get(request.query["precision"], "s")}
-        body, headers = gzip.compress(await request.read(), 1), {"Content-Encoding": "gzip"}
+        # as a file: aiohttp warns of a large body in bytes
+        body, headers = io.BytesIO(gzip.compress(await request.read(), 1)), {"Content-Encoding": "gzip"}
         async with self._session.post(f"{self._own}/write", params=parameters, data=body, headers=headers) as response:
             return web.Response(status=response.status, body=await response.read())
 

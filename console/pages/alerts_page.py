@@ -10,10 +10,11 @@ from nicegui import context, ui
 
 from console.components import Live
 from console.fleet import identity, status
-from console.labels import NOTHING_SAID, VERDICTS, Standing, Verdict, label
+from console.labels import NOTHING_SAID, Standing, label
 from console.pages.frame import House, Visit
 from console.rendering import render
 from console.watch import Snapshot
+from contract.answers import VERDICTS, Verdict
 from contract.messages import Alert
 
 TABS: Final = (("open", "Open"), ("taken", "Acknowledged"), ("resolved", "Resolved"))

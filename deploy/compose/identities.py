@@ -38,6 +38,9 @@ OWNERS: Final = {
 }
 """User and group id of each service; these are fixed in its image."""
 
+FOLDERS: Final = {"gateway": "edgefleet", "console": "edgefleet-console"}
+"""Volume of each service below ``/var/lib``; the gateway's group, which both are in, may read both."""
+
 SECRETS: Final = (
     Secret(file="gateway/mqtt.password", variable="EDGEFLEET_MQTT_GATEWAY_PASSWORD", what="broker, user gateway"),
     Secret(file="viewer/mqtt.password", variable="EDGEFLEET_MQTT_VIEWER_PASSWORD", what="broker, user viewer"),

@@ -1,7 +1,8 @@
 # ruff: noqa: INP001, T201  # a script of the containers; it prints for people
 """Makes the stack's secrets on its first start, and keeps them: the one-shot service ``init``.
 
-``python init_secrets.py``                               make what is missing; values in the environment win
+``python init_secrets.py``                               make what is missing; values in the environment win;
+                                                         give gateway and console their volumes, whoever made these
 ``python init_secrets.py show``                          print them
 ``python init_secrets.py device SITE/DOMAIN/DEVICE``     give a real device a login, and print its password
 ``python init_secrets.py forget SITE/DOMAIN/DEVICE``     take it away
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from contract import topics
-from deploy.compose.identities import BROKER_USERS, DEVICES, OWNERS, PASSWORDS, SECRETS, fleet_devices
+from deploy.compose.identities import BROKER_USERS, DEVICES, FOLDERS, OWNERS, PASSWORDS, SECRETS, fleet_devices
 
 FOLDER: Final = Path("/run/edgefleet")
+STATE: Final = Path("/var/lib")
 CERTIFICATES: Final = Path("/etc/edgefleet/tls")
 ITERATIONS: Final = 101
 """Of PBKDF2, as mosquitto_passwd has them; passwords are random, so guessing is no threat."""
@@ -110,6 +112,21 @@ def take_certificates(vault: Vault, folder: Path) -> None:
             vault.write(f"{service}/{name}", (folder / name).read_text())
 
 
+def give_folders(root: Path, chown: Callable[..., None] = os.chown) -> None:
+    """Give gateway and console their volumes, and let the gateway's group read: an older image made them otherwise.
+
+    Links are not followed: what is in a volume is not ours.
+    """
+    group = OWNERS["gateway"]
+    for service, name in FOLDERS.items():
+        for _, folders, files, inside in os.fwalk(root / name):
+            for each in folders + files:
+                chown(each, OWNERS[service], group, dir_fd=inside, follow_symlinks=False)
+        chown(root / name, 0, group)  # without FOWNER only an owner may change a mode
+        (root / name).chmod(0o750)
+        chown(root / name, OWNERS[service], group)
+
+
 def show(vault: Vault) -> str:
     """Return all secrets that people need."""
     lines = [f"{secret.what:<30}{vault.read(secret.file)}" for secret in SECRETS if "health" not in secret.file]
@@ -138,6 +155,7 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case []:
             make(vault, os.environ, fleet_devices())
+            give_folders(STATE)
             if os.environ.get("EDGEFLEET_TLS"):
                 take_certificates(vault, CERTIFICATES)
         case ["show"]:

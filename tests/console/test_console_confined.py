@@ -16,8 +16,8 @@ from playwright.sync_api import expect
 from typer.testing import CliRunner
 
 from console.errors import PasswordError
-from console.labels import LABELS
 from console.passwords import PASSWORDS, Passwords
+from contract.answers import LABELS
 from edgefleet.console_cli import labels_app
 from gateway.ports import Outputs
 from tests.console.browser import STARTS_MS, running, running_browser

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from console.errors import LabelError
-from console.labels import LABELS, LabelStore, label, standings
+from console.labels import LabelStore, label, standings
+from contract.answers import LABELS
 from edgefleet.console_cli import labels_app
 from tests.console_stores import alert
 

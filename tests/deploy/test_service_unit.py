@@ -56,8 +56,9 @@ def test_service_says_when_it_is_ready_and_alive_and_waits_for_network_and_time(
 
 def test_console_reads_the_gateways_state_and_can_write_its_own_folder_only() -> None:
     service = unit(CONSOLE_UNIT)["Service"]
-    assert (service["DynamicUser"], service["SupplementaryGroups"]) == ("yes", unit()["Service"]["Group"])
+    assert (service["User"], service["Group"]) == ("edgefleet-console", unit()["Service"]["Group"])
     assert service["StateDirectory"] == "edgefleet-console"
+    assert (service["StateDirectoryMode"], service["UMask"]) == ("0750", "0027"), "the gateway reads what operators say"
     assert service["ProtectSystem"] == "strict"
     assert "ReadWritePaths" not in service
     assert service["InaccessiblePaths"] == "/etc/edgefleet", "passwords of the broker are not its business"

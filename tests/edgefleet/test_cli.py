@@ -98,12 +98,17 @@ async def test_the_audit_shows_what_became_of_every_sample(state: Path) -> None:
     assert "7-8" in run("audit", "--state", str(state)).output
 
 
-async def test_the_audit_says_what_the_limit_of_the_quarantine_took(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "store.db", quarantine=QuarantineLimits(rows=10))
+async def test_the_audit_says_what_the_limit_of_the_quarantine_took(state: Path) -> None:
+    """To people and to programs; 15 came, 10 are the limit, and room for a tenth is made at once."""
+    (row,) = json.loads(run("audit", "--state", str(state), "--json").output)
+    assert row["quarantine_evicted"] == 0
+    store = LocalStore(state / "store.db", quarantine=QuarantineLimits(rows=10))
     refused = [Quarantined(1, place, 1_700_000_000.0, "t", "unreadable", b"{") for place in range(15)]
     await store.write([Outputs(quarantined=refused)])
     await store.close()
-    assert "6 quarantined messages" in run("audit", "--state", str(tmp_path)).output  # a tenth below the limit at once
+    assert "6 quarantined messages" in run("audit", "--state", str(state)).output
+    (row,) = json.loads(run("audit", "--state", str(state), "--json").output)
+    assert row["quarantine_evicted"] == 6
 
 
 async def test_the_score_compares_alerts_with_the_truth(state: Path) -> None:

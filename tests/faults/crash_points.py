@@ -16,8 +16,17 @@ from gateway.app import Clock, Parts, run
 from gateway.health import Reporter
 from gateway.ports import Batch, Lane, Message, Outputs, Refused
 from gateway.settings import JournalSettings, QueueSettings, Settings
-from tests.batches import START_S, pipeline
-from tests.fakes import LANES, FakeBroker, FakeDelivery, FakeJournal, FakeJournalDisk, FakeOutbox, FakeStore
+from tests.batches import START_S, acknowledgement, pipeline
+from tests.fakes import (
+    LANES,
+    FakeAnswers,
+    FakeBroker,
+    FakeDelivery,
+    FakeJournal,
+    FakeJournalDisk,
+    FakeOutbox,
+    FakeStore,
+)
 
 MESSAGES_A_READ = 20
 SETTINGS = Settings(
@@ -58,6 +67,8 @@ class World:
     """What outlives the process: the broker's session, the disk, and the store."""
 
     messages: Sequence[Message]
+    answers: FakeAnswers = field(default_factory=lambda: FakeAnswers([acknowledgement(n) for n in (1, 2)]))
+    """What operators have answered from the beginning on."""
     acknowledged: int = 0
     journal: FakeJournalDisk = field(default_factory=FakeJournalDisk)
     outbox: FakeOutbox = field(default_factory=lambda: FakeOutbox({"local": LANES}))
@@ -82,6 +93,7 @@ class World:
         clock = Clock(wall_s=lambda: START_S + 86_400, monotonic_s=lambda: float(next(ticks)))  # a snapshot a batch
         parts = Parts(
             broker=_Session(self, fate, stop),
+            answers=self.answers,
             journal=_Journal(self, fate),
             outbox=_Outbox(self, fate),
             local=_Store(self, fate),

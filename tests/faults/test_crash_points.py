@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from contract.points import ACKNOWLEDGEMENTS
 from gateway import alerts
 from tests.batches import minutes
 from tests.faults.crash_points import World, crashed, rows, uninterrupted
@@ -22,6 +23,7 @@ async def faults_found(make: Callable[[], World], *, power: bool, enough: int = 
     """Return crash points after which the store is not what it should be, up to ``enough``."""
     expected, calls = await uninterrupted(MESSAGES)
     assert len(expected.alerts) == 2
+    assert sum(point.measurement == ACKNOWLEDGEMENTS for point in expected.points) == 2
     found: list[str] = []
     for at, after in itertools.product(range(1, calls + 1, STEP), (False, True)):
         left = await crashed(make(), at, after=after, power=power, seed=at)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from contract import topics
+from contract.points import ACKNOWLEDGEMENTS
 from gateway.app import Clock, Parts, recover, run
 from gateway.health import Reporter
 from gateway.ports import Outputs, Refused, StorageFullError, StoreUnavailableError
 from gateway.settings import QueueSettings, Settings
 from gateway.thrift import Thrift
-from tests.batches import START_S, minutes, pipeline
-from tests.fakes import LANES, FakeBroker, FakeJournal, FakeOutbox, FakeStore
+from tests.batches import START_S, acknowledgement, minutes, pipeline
+from tests.fakes import LANES, FakeAnswers, FakeBroker, FakeJournal, FakeOutbox, FakeStore
 
 BOUND_S = 10.0
 """Longest wait for something that must happen."""
@@ -28,6 +29,7 @@ class Rig:
     """A gateway of fakes."""
 
     broker: FakeBroker = field(default_factory=FakeBroker)
+    answers: FakeAnswers = field(default_factory=FakeAnswers)
     journal: FakeJournal = field(default_factory=FakeJournal)
     outbox: FakeOutbox = field(default_factory=FakeOutbox)
     local: FakeStore = field(default_factory=FakeStore)
@@ -41,6 +43,7 @@ class Rig:
         clock = Clock(wall_s=lambda: START_S + 86_400, monotonic_s=lambda: 0.0)
         return Parts(
             broker=self.broker,
+            answers=self.answers,
             journal=self.journal,
             outbox=self.outbox,
             local=self.local,
@@ -174,6 +177,42 @@ async def test_idle_time_is_journaled_only_while_connected() -> None:
         rig.broker.connect()
         await until(lambda: rig.journal.disk.batches)
     assert all(not batch.messages for batch in rig.journal.disk.batches.values())
+
+
+def acknowledged(store: FakeStore) -> list[float | int | str | bool]:
+    """Return the alerts that a store knows to be acknowledged."""
+    return [point.fields["id"] for point in store.contents.points if point.measurement == ACKNOWLEDGEMENTS]
+
+
+async def test_answers_of_operators_reach_every_store_once_and_without_a_broker() -> None:
+    rig = Rig(stores=(FakeStore("influx"),), outbox=FakeOutbox({"local": LANES, "influx": LANES}))
+    rig.broker.disconnect()
+    rig.answers.given = [acknowledgement(3), acknowledgement(5)]
+    for store in (rig.local, *rig.stores):
+        async with rig.running():  # the second time is a restart
+            await until(lambda: len(acknowledged(store)) == 2)  # noqa: B023  # awaited at once
+        assert acknowledged(store) == ["alert-3", "alert-5"]
+    assert [len(batch.messages) for batch in rig.journal.disk.batches.values() if batch.messages] == [2]
+
+
+async def test_answer_that_comes_before_the_stop_is_kept() -> None:
+    rig = Rig()
+    async with rig.running():
+        rig.broker.deliver(*minutes(1))
+        await until(lambda: rig.journal.disk.batches)  # the first look is over, the next one is not due
+        rig.answers.given = [acknowledgement(1)]
+    assert acknowledged(rig.local) == ["alert-1"]
+
+
+async def test_answer_waits_while_the_disk_is_full_and_holds_up_no_stop() -> None:
+    rig = Rig(answers=FakeAnswers([acknowledgement(1)]))
+    rig.journal.error = StorageFullError("no room")
+    async with rig.running():
+        await until(lambda: rig.local.batches)
+    assert acknowledged(rig.local) == []
+    rig.journal.error = None
+    async with rig.running():
+        await until(lambda: acknowledged(rig.local))
 
 
 async def test_alerts_overtake_a_backlog_of_points() -> None:

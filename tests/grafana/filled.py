@@ -1,51 +1,45 @@
-"""A real InfluxDB that holds what the product writes: faulty fleets through pipeline, shelves, judge and store."""
+"""A real InfluxDB that a real demo filled: fleet, broker, gateway, and an operator who acknowledges what fires.
+
+It is ``edgefleet demo`` itself, but that its gateway has this InfluxDB besides, and that a few sensors break in ways in
+which no simulated one does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from pydantic import SecretStr
+import pytest
+import yaml
+from rich.console import Console
 
-from contract import topics
-from contract.codec import encode_burst
-from contract.domains import DOMAINS, INDUSTRIAL
+from console.labels import LabelStore, label
+from contract.domains import INDUSTRIAL
 from contract.messages import Alert, Sample
-from contract.points import acknowledgement_point
+from contract.points import GATEWAY
 from contract.topics import DeviceId
-from gateway import plans as planning
-from gateway.health import Reporter, health_point
-from gateway.inference.shelf import load_all
-from gateway.pipeline import Pipeline
-from gateway.ports import Batch, Message, OutboxLoad, Outputs
-from gateway.settings import InfluxSettings, Settings, shelves_folder
-from gateway.stores.influx import InfluxStore
-from simulator.fleet import build_fleet, device_names
-from simulator.settings import FleetSettings, GroupSettings
+from edgefleet import demo, state
+from gateway.sqlite_file import StorageError
+from gateway.stores.reader import LocalReader
+from simulator.fleet import Fleet, Line, build_fleet, device_names
 from tests.influx import RealInflux
 
 POINTS: Final = "edgefleet"
 ALERTS: Final = "edgefleet-alerts"
 BUCKETS: Final = {"edgefleet-features": POINTS, "edgefleet-alerts": ALERTS}
 """Bucket of each data source."""
-SEED: Final = 7
 DEVICES: Final = 6
 """Of each domain."""
-HOURS: Final = {"industrial": 1.5, "agriculture": 60.0, "retail": 36.0, "traffic": 36.0}
-"""History of each domain, hours."""
-BATCH_S: Final = 600.0
-"""Data that one batch of the gateway holds in the history, seconds."""
-LIVE_S: Final = 120.0
-"""End of the run, in which samples come one by one, as they do when somebody watches."""
-LIVE_BATCH_S: Final = 5.0
-BREAKS_S: Final = 600.0
-"""How long before the end sensors break, seconds."""
-ACKNOWLEDGED_S: Final = 90.0
-"""From onset to somebody's answer."""
+OPTIONS: Final = demo.DemoOptions(run_s=4.0, devices=4 * DEVICES, history_s=60 * 3600.0)
+BREAKS_S: Final = 500.0
+"""How long before the live part sensors break, seconds."""
+LOOK_EVERY_S: Final = 0.1
 
 Break = Callable[[Sample], Sample | None]
 """What a broken device makes of a sample; ``None``: it says nothing."""
@@ -71,93 +65,114 @@ BROKEN: Final[dict[str, Break]] = {
 
 
 @dataclass(slots=True)
-class Run:
-    """What came of the run, as the gateway put it out."""
+class Breaking:
+    """A line of the fleet whose devices break at a time; one that says nothing has no power."""
 
-    now_s: float
-    alerts: list[Alert] = field(default_factory=list)
-    """Every transition."""
+    line: Line
+    breaks_s: float
 
     @property
-    def present(self) -> list[Alert]:
-        """Return the newest transition of every alert."""
-        return list({alert.id: alert for alert in self.alerts}.values())
+    def devices(self) -> tuple[DeviceId, ...]:
+        """The devices."""
+        return self.line.devices
+
+    @property
+    def next_s(self) -> float:
+        """Time of the next step."""
+        return self.line.next_s
+
+    def advance(self) -> Sequence[Sequence[Sample]]:
+        """Take a step; return what leaves each device."""
+        broken = self.next_s >= self.breaks_s
+        rows = zip(self.devices, self.line.advance(), strict=True)
+        return [_bent(BROKEN.get(device.device), samples) if broken else samples for device, samples in rows]
+
+    def dead(self, index: int) -> bool:
+        """Tell whether a device is without power."""
+        return self.devices[index].device == _names[-1] or self.line.dead(index)
+
+
+def _bent(bend: Break | None, samples: Sequence[Sample]) -> Sequence[Sample]:
+    if bend is None:
+        return samples
+    return [sample for sample in map(bend, samples) if sample is not None]
+
+
+def breaking_fleet(settings: Any, *, now_s: float) -> Fleet:
+    """Return the demo's fleet with sensors that break."""
+    fleet = build_fleet(settings, now_s=now_s)
+    groups = tuple(
+        replace(group, lines=tuple(Breaking(line, group.span.live_s - BREAKS_S) for line in group.lines))
+        for group in fleet.groups
+    )
+    return replace(fleet, groups=groups)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """What came of the run, by the gateway's own store."""
+
+    began_s: float
+    now_s: float
+    """When it ended, Unix seconds."""
+    present: list[Alert]
+    """The newest transition of every alert."""
+    delays_s: list[float] = field(default_factory=list)
+    """How long each alert that somebody acknowledged had waited for it."""
 
     @property
     def firing(self) -> list[Alert]:
         """Return the alerts that fire."""
         return [alert for alert in self.present if alert.state == "firing"]
 
-    def outputs(self) -> Iterator[Outputs]:
-        """Yield what the pipeline makes of the fleet's last hours, and somebody's answers."""
-        plans = planning.plans(Settings(), load_all(shelves_folder(Settings())))
-        pipeline = Pipeline(plans, planning.limits(Settings()))
-        scorers = [plan.model.scorer for plan in plans if plan.model]
-        received_s = 0.0
-        reporter = Reporter(
-            pipeline,
-            wall_s=lambda: received_s,
-            monotonic_s=lambda: received_s,
-            inference_s=lambda: sum(each.inference_s for each in scorers),
-        )
-        load = OutboxLoad(entries=3, size_bytes=4096, oldest_age_s=1.5)
-        for position, (received_s, messages) in enumerate(batches(history(self.now_s), self.now_s), start=1):
-            out = pipeline.process(Batch(position, received_s, messages))
-            self.alerts += out.alerts
-            yield out
-            yield Outputs(points=[health_point("edge-1", reporter.report(batches_waiting=1, outbox=load))])
-        seen = [acknowledgement_point(alert, alert.onset_s + ACKNOWLEDGED_S, "confirmed") for alert in self.firing]
-        yield Outputs(points=seen)
 
-
-def history(now_s: float) -> list[tuple[float, Message]]:
-    """Return the fleet's telemetry messages by the time at which each is sent."""
-    groups = tuple(
-        GroupSettings(site=f"{name}-site", domain=name, devices=DEVICES, history_s=3600 * HOURS[name])
-        for name in DOMAINS
-    )
-    fleet = build_fleet(FleetSettings(groups=groups, run_s=1.0, seed=SEED, device_faults=0), now_s=now_s)
-    messages: list[tuple[float, Message]] = []
-    for line in (line for group in fleet.groups for line in group.lines):
-        bursts: dict[DeviceId, list[Sample]] = {device: [] for device in line.devices}
-        while (at_s := line.next_s) < now_s:
-            for device, samples in zip(line.devices, line.advance(), strict=True):
-                bursts[device] += measured(device, samples, now_s)
-                if len(bursts[device]) >= 60 or (bursts[device] and at_s >= now_s - LIVE_S):
-                    messages.append((at_s, (topics.telemetry(device), encode_burst(bursts[device]))))
-                    bursts[device] = []
-    return sorted(messages, key=lambda pair: pair[0])
-
-
-def measured(device: DeviceId, samples: Sequence[Sample], now_s: float) -> list[Sample]:
-    """Return what a device measures, broken or not."""
-    bend = BROKEN.get(device.device)
-    if bend is None:
-        return list(samples)
-    bent = [bend(sample) if sample.ts >= now_s - BREAKS_S else sample for sample in samples]
-    return [sample for sample in bent if sample is not None]
-
-
-def batches(messages: Sequence[tuple[float, Message]], now_s: float) -> Iterator[tuple[float, list[Message]]]:
-    """Yield messages as the gateway would have received them, and when."""
-    first, received_s, live_s = 0, messages[0][0], now_s - LIVE_S
-    while received_s < now_s:
-        received_s = min(received_s + BATCH_S, live_s) if received_s < live_s else received_s + LIVE_BATCH_S
-        last = next((i for i in range(first, len(messages)) if messages[i][0] > received_s), len(messages))
-        yield received_s, [message for _, message in messages[first:last]]
-        first = last
+async def operate(folder: Path) -> None:
+    """Acknowledge every alert soon after it fires, until cancelled."""
+    store, labels, seen = LocalReader(folder / state.STORE), LabelStore(folder), set[str]()
+    while True:
+        try:
+            firing = store.open_alerts()
+        except StorageError:  # the gateway has not made it yet
+            firing = []
+        for alert in firing:
+            if alert.id not in seen:
+                labels.add(label(alert, "acknowledged", at_s=time.time(), operator="ann"))
+                seen.add(alert.id)
+        await asyncio.sleep(LOOK_EVERY_S)  # another process's file cannot be awaited
 
 
 @asynccontextmanager
-async def filled_influx(folder: Path, run: Run) -> AsyncIterator[RealInflux]:
-    """Run an InfluxDB that was filled through the product's own store."""
-    async with RealInflux(folder, database=POINTS) as influx:
+async def filled_influx(folder: Path) -> AsyncIterator[tuple[RealInflux, Run]]:
+    """Run the demo on an InfluxDB; yield both when it is over."""
+    async with RealInflux(folder / "influx", database=POINTS) as influx:
         await influx.query(f'CREATE DATABASE "{ALERTS}"', post=True)
-        settings = InfluxSettings(url=influx.url, token=SecretStr("any"), bucket=POINTS, alerts_bucket=ALERTS)
-        store = InfluxStore(settings)
-        try:
-            refused = [each for out in run.outputs() for each in await store.write([out])]
-        finally:
-            await store.close()
-        assert refused == []
-        yield influx
+        written = demo.write_gateway_settings
+
+        def with_influx(*arguments: Any) -> Path:
+            file = written(*arguments)
+            section = {"url": influx.url, "token": "any", "bucket": POINTS, "alerts_bucket": ALERTS}
+            file.write_text(file.read_text() + yaml.safe_dump({"influx": section}))
+            return file
+
+        began_s, state_dir = time.time(), folder / "state"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(demo, "write_gateway_settings", with_influx)
+            patch.setattr(demo, "build_fleet", breaking_fleet)
+            operator = asyncio.create_task(operate(state_dir))
+            try:
+                summary = await demo.demo(replace(OPTIONS, state_dir=state_dir), Console(quiet=True))
+            finally:
+                operator.cancel()
+        assert summary.lost == 0
+        store = LocalReader(state_dir / state.STORE)
+        assert store.counts().refused == 0
+        assert store.newest_points(GATEWAY, limit=1)[0].fields["outbox_entries"] == 0, "InfluxDB lacks something yet"
+        yield (
+            influx,
+            Run(
+                began_s=began_s,
+                now_s=time.time(),
+                present=list({one.alert.id: one.alert for one in store.transitions()}.values()),
+                delays_s=[said.at_s - said.onset_s for said in LabelStore(state_dir).all()],
+            ),
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from contract.messages import DeviceState
 from contract.points import Point
 from contract.topics import DeviceId, state
 from gateway.ports import Batch, Message, Outputs
-from tests.batches import PUMP, START_S, batches, minutes, pipeline, reading
+from tests.batches import PUMP, START_S, acknowledgement, answers, batches, minutes, pipeline, reading
 
 OTHER = DeviceId("plant", "industrial", "pump-2")
 
@@ -135,6 +136,33 @@ def test_bad_message_is_quarantined_and_its_neighbours_are_not() -> None:
     whole = run([*good[:30], (good[0][0], b"{"), *good[30:]], size=20)
     assert [(one.topic, one.payload) for one in whole.quarantined] == [(good[0][0], b"{")]
     assert sum(block.count for block in whole.readings) == 60
+
+
+def test_answer_of_an_operator_is_a_point_and_lets_no_time_pass() -> None:
+    """Nobody listened meanwhile, so a device that is quiet while operators answer is not silent."""
+    through = pipeline()
+    through.process(Batch(1, START_S + 1, [reading(0)]))
+    for position in range(2, 100):
+        outputs = through.process(answers(position, acknowledgement(position), received_s=START_S + 5 * position))
+        (point,) = outputs.points
+        assert (point.measurement, point.tags["device"], point.fields["delay_s"]) == (
+            "acknowledgements",
+            "pump-1",
+            90.0,
+        )
+        assert outputs == Outputs(points=[point])
+
+
+def test_newest_answer_is_part_of_the_state_and_absent_from_that_of_an_older_release() -> None:
+    first, second = pipeline(), pipeline()
+    first.process(Batch(1, START_S, minutes(1)))
+    first.process(answers(2, acknowledgement(7), acknowledgement(9)))
+    second.load(first.dump())
+    assert second.answered == 9
+    before = msgspec.msgpack.decode(first.dump())[:-1]
+    third = pipeline()
+    third.load(msgspec.msgpack.encode(before))
+    assert (third.answered, third.statistics()) == (0, first.statistics())
 
 
 MIXED = [

@@ -16,7 +16,7 @@ from contract import topics
 from contract.errors import TopicError
 from contract.topics import DeviceId
 from deploy.compose import init_secrets
-from deploy.compose.identities import DEVICES, OWNERS, PASSWORDS, SECRETS
+from deploy.compose.identities import DEVICES, FOLDERS, OWNERS, PASSWORDS, SECRETS
 from tests.brokers import Mosquitto
 
 pytestmark = pytest.mark.mosquitto
@@ -170,6 +170,36 @@ def test_forgotten_device_has_no_login(tmp_path: Path) -> None:
     assert str(OTHER) not in vault.read(PASSWORDS)
     assert f"{COW}:" in vault.read(PASSWORDS)
     assert "gateway:" in vault.read(PASSWORDS)
+
+
+def test_gateway_and_console_get_their_volumes_whoever_made_them(tmp_path: Path) -> None:
+    """Each file belongs to its service and the gateway's group, which may look in; a link leads nowhere."""
+    secret, owned = tmp_path / "secret", {}
+
+    def chown(
+        path: str | Path, user: int, group: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
+    ) -> None:
+        assert follow_symlinks == (dir_fd is None)
+        owned[Path(path).name] = (user, group)
+
+    for name in FOLDERS.values():
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name).chmod(0o700)
+        (tmp_path / name / "below" / f"file of {name}").touch()
+    secret.mkdir()
+    (secret / "token").touch()
+    (tmp_path / "edgefleet" / "link").symlink_to(secret)
+    init_secrets.give_folders(tmp_path, chown)
+    gateway, console = OWNERS["gateway"], OWNERS["console"]
+    assert owned == {
+        "edgefleet": (gateway, gateway),
+        "file of edgefleet": (gateway, gateway),
+        "link": (gateway, gateway),
+        "edgefleet-console": (console, gateway),
+        "file of edgefleet-console": (console, gateway),
+        "below": (console, gateway),
+    }
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in FOLDERS.values()} == {0o750}
 
 
 def test_no_two_services_share_a_user() -> None:

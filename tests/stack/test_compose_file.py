@@ -105,6 +105,9 @@ def test_console_may_read_the_gateways_state_and_write_its_own_volume_only() -> 
         "console-state": "/var/lib/edgefleet-console",
     }
     assert int(console["user"].split(":")[1]) == identities.OWNERS["gateway"], "in the gateway's group, which may read"
+    assert "console-state:/var/lib/edgefleet-console:ro" in SERVICES["gateway"]["volumes"], (
+        "it reads what operators say"
+    )
     assert console["networks"] == ["edge"], "it needs neither broker nor store"
 
 
@@ -143,6 +146,16 @@ def test_settings_of_the_gateway_are_taken(name: str, tmp_path: Path) -> None:
     with pytest.raises(settings_file.SettingsError) as refused:
         settings_file.parse(text, file, {})
     assert {fault.rule for fault in refused.value.faults} == {"is not a file that this user may read."}
+
+
+def test_gateway_looks_for_answers_where_the_console_writes_them() -> None:
+    command = SERVICES["console"]["command"]
+    own = command[command.index("--own") + 1]
+    for name in ("compose/gateway", "compose/gateway-tls", "raspberry/gateway"):
+        assert f"\nconsole_dir: {own} " in (ROOT / f"deploy/{name}.yaml").read_text()
+    unit = (ROOT / "deploy/edgefleet-console.service").read_text()
+    assert f"--own {own} " in unit
+    assert set(identities.FOLDERS.values()) == {"edgefleet", Path(own).name}
 
 
 def test_fleets_are_taken_and_every_device_gets_a_login() -> None:

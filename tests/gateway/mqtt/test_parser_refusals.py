@@ -8,6 +8,7 @@ from gateway.mqtt import packets
 from gateway.mqtt.errors import MalformedPacketError
 from gateway.mqtt.packets import ConnAck, Version
 from gateway.mqtt.parser import Parser
+from gateway.ports import ANSWER
 
 V311, V5 = Version.V311, Version.V5
 
@@ -25,6 +26,7 @@ def parser(version: Version = V311, limit: int = 1000) -> Parser:
         ("30 05 0000 010203", "topic ''"),
         ("30 04 0002 2f2b", "topic '/[+]'"),
         ("30 04 0002 2f23", "topic '/#'"),
+        (f"30 09 0007 {ANSWER.encode().hex()}", "topic '[+]answer'"),  # the journal's own: nobody can send it
         ("30 03 0001 00", "U\\+0000"),
         ("30 04 0002 c080", "not UTF-8"),
         ("30 05 0003 eda080", "not UTF-8"),

@@ -19,6 +19,7 @@ from contract.points import Point, acknowledgement_point
 from gateway.ports import Outputs, Readings, StoreUnavailableError
 from gateway.settings import InfluxSettings
 from gateway.stores.influx import InfluxStore
+from tests.batches import acknowledgement
 from tests.brokers import free_port
 from tests.influx import PlayedInflux, RealInflux, needs_influxd
 
@@ -246,7 +247,7 @@ async def test_alerts_and_answers_to_them_go_to_a_bucket_of_their_own() -> None:
         score=1.0,
         summary="",
     )
-    answer = acknowledgement_point(alert, 61.0, "confirmed")
+    answer = acknowledgement_point(acknowledgement(1, delay_s=60.0))
     async with PlayedInflux() as server, opened(server.url, alerts_bucket="long") as store:
         await store.write([Outputs(alerts=[alert], points=[*points(2), answer])])
         assert [request.query["bucket"] for request in server.requests] == ["long", "edgefleet"]
