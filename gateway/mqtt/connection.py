@@ -34,6 +34,11 @@ _FULL_READ_BYTES = 250_000
 """A read of this size may have left some in the socket; the event loop's buffers are a little larger (uvloop 256,000
 bytes, asyncio 262,144)."""
 
+_RUSH_BYTES_S = 2_000_000
+"""Bytes a second, some 10,000 messages, above which breaths grow with the rate."""
+_LONGEST_BREATH = 3.0
+"""How many times as long they become at most."""
+
 LATER_ID = 65535
 """Packet id of SUBSCRIBE and UNSUBSCRIBE while messages of ours are under way, which never use it."""
 
@@ -71,6 +76,9 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._breath: asyncio.TimerHandle | None = None
         """Runs from a read to the next one that is due."""
+        self._breath_s = self._loop.time()
+        self._breath_bytes = 0
+        """Read since then, the time of the last breath."""
         self._keep_alive_s = settings.keep_alive_s
         self._beat_timer: asyncio.TimerHandle | None = None
 
@@ -176,6 +184,7 @@ class Connection(asyncio.Protocol):
             return
         if read.packet_ids or read.messages:
             self._receiver.on_read(self, read, len(data))
+            self._breath_bytes += len(data)
             if len(data) < _FULL_READ_BYTES:
                 self._take_breath()
 
@@ -192,11 +201,15 @@ class Connection(asyncio.Protocol):
         self.closed.set_result(error)
 
     def _take_breath(self) -> None:
-        """Read no more for a moment, so that the next read finds more."""
+        """Read no more for a moment, so that the next read finds more: longer in a rush, as batches are dear."""
         if self.established and self._breath is None and self._transport is not None and self._settings.read_every_s:
             if not self._paused:
                 self._transport.pause_reading()
-            self._breath = self._loop.call_later(self._settings.read_every_s, self._breathe)
+            now_s = self._loop.time()
+            rate = self._breath_bytes / max(now_s - self._breath_s, self._settings.read_every_s)
+            self._breath_s, self._breath_bytes = now_s, 0
+            times = min(max(rate / _RUSH_BYTES_S, 1.0), _LONGEST_BREATH)
+            self._breath = self._loop.call_later(times * self._settings.read_every_s, self._breathe)
 
     def _breathe(self) -> None:
         self._breath = None

@@ -75,13 +75,16 @@ def run(target: Pipeline, batches: Sequence[list[Message]], first: int = 1) -> I
         yield target.process(Batch(position, START_S + SAMPLES, batch))
 
 
-def test_a_parsed_message_costs_four_calls() -> None:
-    """The parser looks up the topic, notes message and packet id, and calls nothing of its own for one."""
+def test_a_parsed_message_costs_five_calls() -> None:
+    """The parser looks up head and topic, takes the packet apart in one call, notes message and packet id, and no more.
+
+    All of them are C; the calls that it takes to a packet whose head is new are made once a head.
+    """
     stream = messages(Load(port=0, devices=DEVICES, messages=10_000), START_S)
     parser = Parser(version=Version.V311, maximum_packet_bytes=2**20)
     chunk = b"".join(stream)
     parser.feed(chunk)
-    assert calls(lambda: parser.feed(chunk)).total() / 10_000 < 4
+    assert calls(lambda: parser.feed(chunk)).total() / 10_000 < 5.1
 
 
 def test_a_message_that_closes_nothing_costs_five_calls(batches: Batches) -> None:

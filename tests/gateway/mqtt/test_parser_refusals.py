@@ -17,6 +17,20 @@ def parser(version: Version = V311, limit: int = 1000) -> Parser:
     return Parser(version=version, maximum_packet_bytes=limit)
 
 
+def test_a_packet_whose_head_is_known_is_checked_like_the_first() -> None:
+    """A head says where things are in a packet, not what they are: id, topic and properties are looked at."""
+    known = parser(V5)
+    first = bytes.fromhex("32 08 0002 7474 0001 00 50")
+    for _ in range(2):
+        assert known.feed(first).messages == [("tt", b"P")]
+    assert known.feed(bytes.fromhex("32 08 0002 7473 0002 00 51")).messages == [("ts", b"Q")]
+    assert known.feed(bytes.fromhex("32 09 0002 7474 0003 00 5152")).messages == [("tt", b"QR")]
+    assert known.feed(bytes.fromhex("32 09 0002 7474 0004 02 0100")).messages == [("tt", b"")]
+    for bad, says in (("32 08 0002 7474 0000 00 50", "packet id 0"), ("32 08 0002 742b 0001 00 50", "topic 't[+]'")):
+        with pytest.raises(MalformedPacketError, match=says):
+            known.feed(bytes.fromhex(bad))
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
