@@ -25,6 +25,20 @@ GRAFANA_UNITS = {
     *("celsius", "accG", "amp", "volt", "pressurebar", "flowlpm", "velocitykmh"),
 }
 
+UNITS = {
+    "°C": "celsius",
+    "g": "accG",
+    "A": "amp",
+    "V": "volt",
+    "bar": "pressurebar",
+    "L/min": "flowlpm",
+    "km/h": "velocitykmh",
+    "%": "percent",
+    "1": "none",
+    **{unit: f"suffix: {unit}" for unit in ("bpm", "mmHg", "min/h", "1/min", "veh/h")},
+}
+"""Unit of a channel, as Grafana names it; what Grafana does not know is written behind the number."""
+
 every_board = pytest.mark.parametrize("name", BOARDS)
 
 
@@ -115,6 +129,8 @@ def test_every_data_source_is_one_of_ours(name: str) -> None:
         return own.union(*map(uids, node.values()))
 
     assert uids(BOARDS[name]) <= SOURCES
+    for panel in panels(BOARDS[name]):
+        assert all("uid" in each["datasource"] for each in (panel, *panel["targets"])), f"{panel['title']} names none"
 
 
 @every_board
@@ -129,6 +145,20 @@ def test_dashboard_of_a_domain_shows_every_channel_with_range_and_unit(name: str
     for channel in DOMAINS[name].channels:
         assert f"Valid: {channel.low:g} … {channel.high:g} {channel.unit}" in text
         assert all(f'{channel.name}_{statistic}\\"' in text for statistic in STORED_STATISTICS)
+
+
+@pytest.mark.parametrize("name", DOMAINS)
+def test_values_of_a_channel_are_shown_in_its_unit(name: str) -> None:
+    for channel in DOMAINS[name].channels:
+        shown = {
+            panel["title"]: panel["fieldConfig"]["defaults"]["unit"]
+            for panel in panels(BOARDS[domain_board.uid(name)])
+            if any(f'("{channel.name}_' in target["query"] for target in panel["targets"])
+        }
+        assert shown.pop("Against its own week") == "suffix: σ"  # noqa: RUF001
+        fraction = channel.name.endswith("_fraction")
+        assert set(shown.values()) == {"percentunit" if fraction else UNITS[channel.unit]}
+        assert len(shown) == 3, "windows, their spread, hours"
 
 
 def test_time_features_are_those_that_the_gateway_stores() -> None:

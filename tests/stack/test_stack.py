@@ -11,7 +11,8 @@ import os
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import aiomqtt
 import pytest
@@ -31,6 +32,17 @@ SERVICES = ("mosquitto", "influxdb", "gateway", "console", *(() if STAND_IN else
 ALERT_S = 420.0
 LATE_S = 180.0
 """Longest time after a fault at which an alert is still counted as its: window, dwell and aftermath."""
+ANSWER = """
+import pathlib, time
+from console.labels import LabelStore, label
+from contract.messages import Alert
+at_s = float(int(time.time()) - 100)
+who = dict(site="plant-1", domain="industrial", device="pump-x", rule="anomaly", severity="warning", state="firing")
+alert = Alert(id="x", onset_s=at_s, at_s=at_s, trigger_s=at_s, score=1.0, summary="", **who)
+folder = pathlib.Path("/var/lib/edgefleet-console")
+LabelStore(folder).add(label(alert, "acknowledged", at_s=at_s + 90.0, operator="ann"))
+"""
+"""What the console does when an operator acknowledges an alert, 90 s after its onset."""
 
 real_images = pytest.mark.skipif(STAND_IN is not None, reason="needs the real InfluxDB and Grafana")
 
@@ -58,19 +70,19 @@ def status(url: str) -> int:
         return refusal.code
 
 
-def stored_states(stack: Stack, alert: Alert) -> list[float]:
-    """Return the states of an alert's device and rule in the store, by time."""
+def stored(stack: Stack, measurement: str, field: str, device: str, rule: str) -> list[float]:
+    """Return a field of a device and rule in the store, by time."""
     base = f"http://127.0.0.1:{stack.influx_port}"
     if STAND_IN:
-        labels = f'device="{alert.device}",rule="{alert.rule}",site="{alert.site}"'
-        query = urllib.parse.urlencode({"match[]": f'{{__name__="alerts_state",{labels}}}'})
+        selector = f'{{__name__="{measurement}_{field}",device="{device}",rule="{rule}"}}'
+        query = urllib.parse.urlencode({"match[]": selector})
         return [
             value for line in ask(f"{base}/api/v1/export?{query}").splitlines() for value in json.loads(line)["values"]
         ]
-    text = f'SELECT "state" FROM "alerts" WHERE "device" = \'{alert.device}\' AND "rule" = \'{alert.rule}\''
+    text = f'SELECT "{field}" FROM "{measurement}" WHERE "device" = \'{device}\' AND "rule" = \'{rule}\''
     query = urllib.parse.urlencode({"db": "edgefleet-alerts", "q": text})
     (result,) = json.loads(ask(f"{base}/query?{query}", stack.secrets()["InfluxDB, all-access token"]))["results"]
-    return [row[1] for row in result["series"][0]["values"]]
+    return [row[1] for series in result.get("series", []) for row in series["values"]]
 
 
 async def first_that_resolves(stack: Stack, password: str) -> tuple[Alert, set[DeviceId]]:
@@ -96,7 +108,7 @@ def test_injected_fault_fires_on_its_topic_and_in_the_store_and_resolves(stack: 
     truth = stack.compose("exec", "-T", "simulator", "cat", "/run/fleet/truth.jsonl")
     causes = [each for each in decode_truths(line.encode() for line in truth.splitlines()) if explains(each, alert)]
     assert causes, f"no injected fault explains {alert}"
-    assert {0, 1} <= set(eventually_stored(stack, alert))
+    assert {0, 1} <= eventually_stored({0, 1}, lambda: stored(stack, "alerts", "state", alert.device, alert.rule))
     audit = json.loads(stack.compose("exec", "-T", "gateway", "python", "-m", "edgefleet", "audit", "--json"))
     assert audit
     assert all(line["lost"] == 0 for line in audit)
@@ -108,16 +120,16 @@ def explains(truth: Truth, alert: Alert) -> bool:
     return same and truth.onset_s <= alert.onset_s <= truth.end_s + LATE_S
 
 
-def eventually_stored(stack: Stack, alert: Alert) -> list[float]:
-    """Return the states once both are there: a store may show what it took a moment later."""
+def eventually_stored(wanted: set[float], look: Callable[[], list[float]]) -> set[float]:
+    """Return what is stored once all that is wanted is there: a store may show what it took a moment later."""
 
-    async def both() -> list[float]:
+    async def all_of_it() -> set[float]:
         async with asyncio.timeout(60):
-            while not {0, 1} <= set(states := await asyncio.to_thread(stored_states, stack, alert)):  # noqa: ASYNC110  # a store tells nobody
+            while not wanted <= (found := set(await asyncio.to_thread(look))):  # noqa: ASYNC110  # a store tells nobody
                 await asyncio.sleep(1)
-            return states
+            return found
 
-    return asyncio.run(both())
+    return asyncio.run(all_of_it())
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -162,6 +174,17 @@ def test_console_lets_nobody_in_without_the_password_and_cannot_write_the_store(
     with pytest.raises(AssertionError, match="Read-only file system"):
         stack.compose("exec", "-T", "console", "touch", "/var/lib/edgefleet/x")
     assert stack.compose("exec", "-T", "console", "python", "-m", "edgefleet", "audit", "--json")
+
+
+def test_answer_in_the_console_reaches_the_store_and_its_folder_is_the_consoles(stack: Stack) -> None:
+    """The gateway reads the answer through its mount, and can neither write there nor read the passwords."""
+    stack.compose("exec", "-T", "console", "python", "-c", ANSWER)
+    look = partial(stored, stack, "acknowledgements", "delay_s", "pump-x", "anomaly")
+    assert eventually_stored({90.0}, look) == {90.0}
+    with pytest.raises(AssertionError, match="Read-only file system"):
+        stack.compose("exec", "-T", "gateway", "touch", "/var/lib/edgefleet-console/x")
+    with pytest.raises(AssertionError, match="Permission denied"):
+        stack.compose("exec", "-T", "gateway", "cat", "/var/lib/edgefleet-console/console-passwords.json")
 
 
 @real_images
