@@ -49,7 +49,8 @@ def accounts(entries: Iterable[Outputs]) -> dict[DeviceId, Account]:
             who = DeviceId(block.site, block.domain, block.device)
             found[who] = found[who].plus(block.count, 0, 0, float(times.min()), float(times.max()))
         for point in outputs.points:
-            domain, _, _ = point.measurement.partition("_")  # a domain's name has no underscore, its summaries' have
+            named, _, _ = point.measurement.partition("_")  # a domain's name has no underscore, its summaries' have
+            domain = point.tags.get("domain", named)  # an acknowledgement's is a tag
             who = DeviceId(point.tags.get("site", ""), domain, point.tags.get("device", ""))
             found[who] = found[who].plus(0, 1, 0, point.time_ns / 1e9, point.time_ns / 1e9)
         for alert in outputs.alerts:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from contract.points import ALERTS
+from console.labels import LabelStore, label
+from contract.points import ACKNOWLEDGEMENTS, ALERTS
+from tests.batches import START_S
 from tests.brokers import Mosquitto
+from tests.console_stores import alert
 from tests.faults.crashes import lives, stored
 from tests.faults.gateways import amqtt
 from tests.faults.outcomes import compare, influx_outcome, local_outcome
@@ -17,13 +21,27 @@ from tests.influx import RealInflux, needs_influxd
 pytestmark = [pytest.mark.timeout(300)]
 
 
+KILLS = 4
+
+
+async def answer(state: Path, part: int) -> None:
+    """Say in the console what operators do while a gateway lives: each of ten alerts is acknowledged."""
+    for number in range(10 * part, 10 * part + 10):
+        one = alert(id=f"alert-{number}", onset_s=START_S + number)
+        LabelStore(state).add(label(one, "acknowledged", at_s=START_S + 90.0 + number, operator="ann"))
+
+
 @pytest.mark.mosquitto
 @needs_influxd
 async def test_killed_gateway_leaves_what_an_uninterrupted_one_leaves(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    """In the local store, and in an InfluxDB."""
+    """In the local store, and in an InfluxDB; operators answer meanwhile."""
     stream = Stream(seed=4, devices=20, messages=12_000)
     local, remote = {}, {}
-    for name, kills in (("whole", 0), ("killed", 4)):
+    for name, kills in (("whole", 0), ("killed", KILLS)):
+        state = tmp_path / name / "state"
+        state.mkdir(parents=True)
+        for part in range(kills, KILLS + 1):  # those before are given between the kills
+            await answer(state, part)
         async with RealInflux(tmp_path / f"influx-{name}") as influx:
             told = await lives(
                 tmp_path / name,
@@ -31,15 +49,17 @@ async def test_killed_gateway_leaves_what_an_uninterrupted_one_leaves(tmp_path: 
                 stream,
                 kills=kills,
                 seed=1,
+                between=partial(answer, state),
                 gateway=name,
                 influx={"url": influx.url, "token": "secret"},
             )
             assert told.kills == kills
             local[name] = local_outcome(tmp_path / name / "state")
-            remote[name] = await influx_outcome(influx, ("industrial", ALERTS))
+            remote[name] = await influx_outcome(influx, ("industrial", ALERTS, ACKNOWLEDGEMENTS))
     assert stored(local["whole"]) > 11_000
     assert len(local["whole"].rows["alerts"]) > 50
     assert len(remote["whole"].rows["industrial"]) > 500
+    assert len(remote["whole"].rows[ACKNOWLEDGEMENTS]) == 10 * (1 + KILLS)
     for outcome in (local, remote):
         difference = compare(outcome["killed"], outcome["whole"])
         assert not difference, str(difference)

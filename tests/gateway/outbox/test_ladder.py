@@ -8,10 +8,11 @@ import numpy as np
 
 from contract.domains import INDUSTRIAL
 from contract.messages import Alert
-from contract.points import Point
+from contract.points import Point, acknowledgement_point
+from gateway import ladder
 from gateway.outbox.sqlite import SqliteOutbox
 from gateway.ports import Outputs, Readings
-from tests.batches import START_S
+from tests.batches import PUMP, START_S, acknowledgement
 
 CHANNELS = len(INDUSTRIAL.channels)
 HOP = 600
@@ -117,6 +118,11 @@ def test_age_takes_points_and_readings_but_no_alert(tmp_path: Path) -> None:
     assert entries(outbox) == {"alerts": 2, "features": 1, "raw": 1}
     assert {note.reason for note in outbox.reductions(10)} == {"older than 0.00578704 days"}
     outbox.close()
+
+
+def test_acknowledgement_that_goes_is_entered_for_its_device() -> None:
+    (who,) = ladder.accounts([Outputs(points=[acknowledgement_point(acknowledgement(1))])])
+    assert who == PUMP
 
 
 def test_notes_outlive_a_restart_until_they_are_settled(tmp_path: Path) -> None:
