@@ -115,7 +115,7 @@ class FeatureSet:
     def compute(self, frames: Frames) -> Singles:
         """Return the features of ``n`` windows, shape ``(n, len(names))``; NaN where one is undefined."""
         source = _Frames(frames, self._spec, self._calendar, self._span)
-        features = np.empty((len(frames), len(self._features)), np.float32)
+        features = np.empty((len(frames), len(self._features)), np.float32, order="F")  # it is filled by columns
         with np.errstate(over="ignore"):
             for column, feature in enumerate(self._features):
                 features[:, column] = feature(source)
