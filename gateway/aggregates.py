@@ -31,7 +31,7 @@ from gateway.frames import (
     WindowSpec,
 )
 from gateway.horizons import Buckets
-from gateway.sums import Sums, moments
+from gateway.sums import Sums, moments, total
 from gateway.table import Column, Table
 from gateway.unrest import Unrest
 from gateway.usual import Profile
@@ -39,16 +39,21 @@ from gateway.usual import Profile
 
 @dataclass(frozen=True, slots=True)
 class Hops:
-    """Hops that close now: ``K`` of each of ``G`` devices, in order, empty stretches left out."""
+    """Hops that close now: ``K`` of each of ``G`` devices, in order, empty stretches left out.
+
+    Slots come first, so that what is made of them runs over whole rows of devices and channels.
+    """
 
     device: Integers
     """Shape ``(G,)``."""
     index: Integers
     """Hop number on the epoch, shape ``(G, K)``."""
     values: Singles
-    """Shape ``(G, K, hop slots, channels)``."""
+    """Shape ``(hop slots, G, K, channels)``."""
     valid: Flags
     """Where ``values`` is not NaN."""
+    present: Flags
+    """Whether a slot holds any channel, shape ``(hop slots, G, K)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +152,10 @@ class Aggregates:
 
     def advance(self, hops: Hops) -> Course:
         """Take closed hops; return the history at the end of each."""
-        reference = self._references(hops)
-        shifted = np.where(hops.valid, hops.values - reference[:, None, None, :], 0.0)
-        added = Sums(hops.valid.sum(axis=2), shifted.sum(axis=2), np.square(shifted).sum(axis=2))
+        count = np.add.reduce(hops.valid, axis=0, dtype=np.int64)
+        reference = self._references(hops, count)
+        shifted = np.where(hops.valid, hops.values - reference[:, None, :], 0.0)
+        added = Sums(count, total(shifted), total(np.square(shifted)))
         life = self._life(hops.device, added)
         complete = self._complete(hops)
         calibration = self._calibration(hops.device, complete, life, reference)
@@ -172,19 +178,21 @@ class Aggregates:
         if not self._buckets:
             return {}
         # + 0: of 0.0 and -0.0 either is a minimum, and which one is returned would depend on the batch
-        low = np.fmin.reduce(hops.values, axis=2) + np.float32(0)
-        high = np.fmax.reduce(hops.values, axis=2) + np.float32(0)
+        low = np.fmin.reduce(hops.values, axis=0) + np.float32(0)
+        high = np.fmax.reduce(hops.values, axis=0) + np.float32(0)
         return {key: buckets.advance(hops, life, reference, low, high) for key, buckets in self._buckets.items()}
 
-    def _references(self, hops: Hops) -> Doubles:
-        """Return each channel's reference, set to its first valid value where there is none yet."""
+    def _references(self, hops: Hops, count: Integers) -> Doubles:
+        """Return each channel's reference, set to its first valid value where there is none yet.
+
+        :param count: valid values of each hop, shape ``(G, K, channels)``
+        """
         reference: Doubles = self._table["reference"][hops.device]
-        unset = np.isnan(reference)
-        if unset.any():
-            flat = hops.valid.reshape(len(reference), -1, reference.shape[1])
-            first = flat.argmax(axis=1)[:, None]
-            found = np.take_along_axis(hops.values.reshape(flat.shape), first, axis=1)[:, 0]
-            reference = np.where(unset, found, reference)
+        line, channel = np.nonzero(np.isnan(reference) & (count > 0).any(axis=1))
+        if len(line):
+            values = np.moveaxis(hops.values[:, line, :, channel], 1, 2).reshape(len(line), -1)  # in order of time
+            first = (~np.isnan(values)).argmax(axis=1)
+            reference[line, channel] = values[np.arange(len(line)), first]
             self._table["reference"][hops.device] = reference
         return reference
 
@@ -203,14 +211,16 @@ class Aggregates:
     def _complete(self, hops: Hops) -> Flags:
         """Tell for each hop whether the calibration was over before it: its time had passed, with enough samples."""
         table, spec = self._table, self._spec
-        present = hops.valid.any(axis=3)
         start_s = table["start_s"][hops.device]
-        begun = present.reshape(len(start_s), -1)
-        slot = begun.argmax(axis=1)
-        hop = hops.index[np.arange(len(slot)), slot // spec.hop_slots]
-        first_s = np.where(begun.any(axis=1), hop * spec.hop_s + slot % spec.hop_slots * spec.period_s, np.nan)
-        start_s = np.where(np.isnan(start_s), first_s, start_s)
-        filled = table["filled"][hops.device].astype(np.int64)[:, None] + np.cumsum(present.sum(axis=2), axis=1)
+        new = np.isnan(start_s)
+        if new.any():
+            begun = np.moveaxis(hops.present[:, new], 0, 2).reshape(np.count_nonzero(new), -1)
+            slot = begun.argmax(axis=1)
+            hop = hops.index[new][np.arange(len(slot)), slot // spec.hop_slots]
+            first_s = hop * spec.hop_s + slot % spec.hop_slots * spec.period_s
+            start_s[new] = np.where(begun.any(axis=1), first_s, np.nan)
+        counted = np.add.reduce(hops.present, axis=0, dtype=np.int64)
+        filled = table["filled"][hops.device].astype(np.int64)[:, None] + np.cumsum(counted, axis=1)
         before = np.concatenate([table["filled"][hops.device][:, None], filled[:, :-1]], axis=1)
         table["start_s"][hops.device], table["filled"][hops.device] = start_s, filled[:, -1]
         passed = (hops.index + 1) * spec.hop_s > start_s[:, None] + spec.calibration_s
@@ -256,9 +266,10 @@ class Aggregates:
             angle = (starts[:, :, None] + np.arange(spec.hop_slots) * spec.period_s) * (2 * np.pi / DAY_S)
             parts = np.stack([np.ones_like(angle), np.cos(angle), np.sin(angle)], axis=-1)
         for e, (channel, threshold, falling) in enumerate(self._watched):
-            valid = hops.valid[..., channel].reshape(devices, -1)
+            valid = np.moveaxis(hops.valid[..., channel], 0, 2).reshape(devices, -1)
+            values = np.moveaxis(hops.values[..., channel], 0, 2).reshape(devices, -1)
             # of a falling event the far side is below: NaN is on neither, and never valid
-            above = ((hops.values[..., channel] > threshold) != falling).reshape(devices, -1)
+            above = (values > threshold) != falling
             newest = np.maximum.accumulate(np.where(valid, np.arange(valid.shape[1]), -1), axis=1)
             known = table["above"][hops.device, e]
             state = np.where(newest >= 0, np.take_along_axis(above, np.maximum(newest, 0), axis=1), known[:, None])

@@ -33,13 +33,13 @@ class Covariance:
     def advance(self, hops: Hops, shifted: Doubles, complete: Flags, std: Doubles) -> Components:
         """Take closed hops; return the components at the end of each, shapes ``(G, K, channels, …)``.
 
-        :param shifted: samples less their reference, shape ``(G, K, hop slots, channels)``
+        :param shifted: samples less their reference, shape ``(hop slots, G, K, channels)``
         :param complete: whether the calibration was complete before a hop, shape ``(G, K)``
         :param std: calibrated deviation of every device, shape ``(devices, channels)``
         """
         learning = ~self.table["frozen"][hops.device]
         if learning.any():
-            counted = hops.valid.all(axis=3) & ~complete[:, :, None] & learning[:, None, None]
+            counted = hops.valid.all(axis=3) & ~complete & learning[:, None]
             self._learn(hops.device, shifted, counted)
             for g in np.flatnonzero(learning & complete[:, -1]).tolist():
                 self._freeze(int(hops.device[g]), std[hops.device[g]])
@@ -50,15 +50,15 @@ class Covariance:
         )
 
     def _learn(self, devices: Integers, shifted: Doubles, counted: Flags) -> None:
-        """Add samples ``(G, K, hop slots, channels)`` where ``counted``, in order."""
+        """Add samples ``(hop slots, G, K, channels)`` where ``counted``, in order."""
         table = self.table
-        rows = np.where(counted[..., None], shifted, 0.0).reshape(len(devices), -1, shifted.shape[3])
+        rows = np.where(counted[..., None], shifted, 0.0)
         line, square = table["line"][devices], table["square"][devices]
-        for slot in range(rows.shape[1]):
-            row = rows[:, slot]
-            line += row
-            square += row[:, :, None] * row[:, None, :]
-        table["count"][devices] += counted.sum(axis=(1, 2), dtype=np.uint32)
+        for hop in range(rows.shape[2]):
+            for row in rows[:, :, hop]:
+                line += row
+                square += row[:, :, None] * row[:, None, :]
+        table["count"][devices] += counted.sum(axis=(0, 2), dtype=np.uint32)
         table["line"][devices], table["square"][devices] = line, square
 
     def _freeze(self, device: int, std: Doubles) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from contract.domains import Domain
 from gateway.calendars import Calendar
 from gateway.frames import HOURS, DayHistory, Doubles, Integers, WindowSpec
+from gateway.sums import total
 from gateway.table import Column, Table
 
 if TYPE_CHECKING:
@@ -62,15 +63,15 @@ class DayCourse:
         """Take closed hops and how often each event happened in them, ``(G, K, events)``; return what is known then."""
         start_s = np.asarray(hops.index * self._spec.hop_s, np.float64)
         hour, coming = self._hours(start_s), self._hours(start_s + self._spec.hop_s)
-        total = np.where(hops.valid, hops.values, 0.0).sum(axis=2, dtype=np.float64)
-        count = hops.valid.sum(axis=2).astype(np.float64)
+        added = total(np.where(hops.valid, hops.values, 0.0).astype(np.float64))
+        count = np.add.reduce(hops.valid, axis=0, dtype=np.float64)
         state = {name: array[hops.device] for name, array in self.table.columns()}
         shown = []
         for step in range(hops.index.shape[1]):
             _turn(state, hour[:, step])
-            self._take(state, total[:, step], count[:, step], happened[:, step])
+            self._take(state, added[:, step], count[:, step], happened[:, step])
             state["happened"] = np.where(happened[:, step] > 0, hops.index[:, step, None], state["happened"])
-            self._cycle(state, total[:, step] * (self._spec.period_s / HOUR_S), happened[:, step] > 0)
+            self._cycle(state, added[:, step] * (self._spec.period_s / HOUR_S), happened[:, step] > 0)
             shown.append(self._shown(state, hops.index[:, step], hour[:, step], coming[:, step]))
         for name, column in state.items():
             self.table[name][hops.device] = column
@@ -81,15 +82,15 @@ class DayCourse:
         local_s = self._calendar.local_s(times_s.ravel()).reshape(times_s.shape)
         return np.floor(local_s / HOUR_S).astype(np.int64)
 
-    def _take(self, state: _State, total: Doubles, count: Doubles, happened: Doubles) -> None:
+    def _take(self, state: _State, added: Doubles, count: Doubles, happened: Doubles) -> None:
         """Add a hop to its hour and day."""
         channels = len(self._channels)
         reported = count.max(axis=1, keepdims=True, initial=0.0) > 0
-        state["sum"] = state["sum"] + np.concatenate([total[:, self._channels], happened], axis=1)
+        state["sum"] = state["sum"] + np.concatenate([added[:, self._channels], happened], axis=1)
         # an hour's events are counted, not averaged: such an hour is one, as soon as anything was sent in it
         events = np.maximum(state["count"][:, channels:], reported)
         state["count"] = np.concatenate([state["count"][:, :channels] + count[:, self._channels], events], axis=1)
-        state["day_sum"] = state["day_sum"] + total[:, self._channels]
+        state["day_sum"] = state["day_sum"] + added[:, self._channels]
         state["day_count"] = state["day_count"] + count[:, self._channels]
 
     def _cycle(self, state: _State, amount: Doubles, happened: NDArray[np.bool_]) -> None:

@@ -115,7 +115,7 @@ class FeatureSet:
     def compute(self, frames: Frames) -> Singles:
         """Return the features of ``n`` windows, shape ``(n, len(names))``; NaN where one is undefined."""
         source = _Frames(frames, self._spec, self._calendar, self._span)
-        features = np.empty((len(frames), len(self._features)), np.float32)
+        features = np.empty((len(frames), len(self._features)), np.float32, order="F")  # it is filled by columns
         with np.errstate(over="ignore"):
             for column, feature in enumerate(self._features):
                 features[:, column] = feature(source)
@@ -143,6 +143,8 @@ class _Frames:
 
     def __init__(self, frames: Frames, spec: WindowSpec, calendar: Calendar, span: Doubles) -> None:
         self.history = frames.history
+        self._by_base: dict[int, Doubles] = {}
+        """By what they are held against, which the history keeps."""
         self.window = WindowStatistics(frames.values, spec.period_s)
         self._end_s, self._calendar, self._span = frames.end_s, calendar, span
 
@@ -166,7 +168,10 @@ class _Frames:
         return found
 
     def z(self, base: Moments) -> Doubles:
-        return np.clip((self.window.mean - base.mean) / self.floored(base), -Z_LIMIT, Z_LIMIT)
+        if id(base) not in self._by_base:
+            away = (self.window.mean - base.mean) / self.floored(base)
+            self._by_base[id(base)] = np.clip(away, -Z_LIMIT, Z_LIMIT)
+        return self._by_base[id(base)]
 
     @cached_property
     def cal_z(self) -> Doubles:
@@ -183,8 +188,10 @@ class _Frames:
     def unrest(self, mean: Doubles) -> Doubles:
         normal, unrest = self.history.calibration, self.history.unrest
         assert unrest is not None  # the parser refused otherwise
-        away = (mean - normal.mean) / np.maximum(unrest, LEAST_UNREST * self.floored(normal))
-        return _shrunk(np.clip(away, -Z_LIMIT, Z_LIMIT))
+        if id(mean) not in self._by_base:
+            away = (mean - normal.mean) / np.maximum(unrest, LEAST_UNREST * self.floored(normal))
+            self._by_base[id(mean)] = _shrunk(np.clip(away, -Z_LIMIT, Z_LIMIT))
+        return self._by_base[id(mean)]
 
     @cached_property
     def cal_zstd(self) -> Doubles:

@@ -78,7 +78,7 @@ class Lane:
         self._decoder = TelemetryDecoder(domain)
         self._limits = limits
         self._low, self._high = (
-            np.array([getattr(channel, side) for channel in domain.channels]) for side in ("low", "high")
+            np.array([[getattr(channel, side)] for channel in domain.channels]) for side in ("low", "high")
         )
         self._table = _BLANK.copy()
         self.begin()
@@ -129,8 +129,9 @@ class Lane:
         passes = self._passes(index, received_s)
         rows = np.array(self._flat, dtype=np.float64).reshape(-1, 2 + len(self.domain.channels))
         message = np.repeat(np.arange(len(index)), count)
-        ts, seq, values = rows[:, 0], np.nan_to_num(rows[:, 1], nan=-1.0).astype(np.int64), rows[:, 2:]
-        good = (ts >= OLDEST_S) & (ts < LATEST_S) & ~((values < self._low) | (values > self._high)).any(axis=1)
+        columns, values = np.ascontiguousarray(rows.T), rows[:, 2:]
+        ts, seq, found = columns[0], np.nan_to_num(columns[1], nan=-1.0).astype(np.int64), columns[2:]
+        good = (ts >= OLDEST_S) & (ts < LATEST_S) & ~((found < self._low) | (found > self._high)).any(axis=0)
         if received_s >= OLDEST_S:  # a gateway whose own clock is not set yet cannot tell what is the future
             good &= ts <= received_s + self._limits.max_future_s
         device, passes = index[message], passes[message]
@@ -139,7 +140,7 @@ class Lane:
             good &= passes
             self._refused += zip(device[~good].tolist(), seq[~good].tolist(), strict=True)
             device, ts, seq, values = device[good], ts[good], seq[good], values[good]
-        return Columns(self.domain, device, ts.copy(), seq, values.astype(np.float32)) if len(device) else None
+        return Columns(self.domain, device, ts, seq, values.astype(np.float32)) if len(device) else None
 
     def refusals(self) -> Refusals | None:
         """Return the samples of this batch that were quarantined; ``None`` if there are none."""
@@ -220,6 +221,6 @@ class Lane:
         if row[0] > received_s + self._limits.max_future_s and received_s >= OLDEST_S:
             return f"future: ts = {row[0]:.3f} is {row[0] - received_s:.0f} s ahead of the gateway's clock"
         values = row[2:]
-        which = int(np.argmax((values < self._low) | (values > self._high)))
+        which = int(np.argmax((values < self._low[:, 0]) | (values > self._high[:, 0])))
         channel = self.domain.channels[which]
         return f"range: {channel.name} = {values[which]:g} is outside {channel.low:g} … {channel.high:g} {channel.unit}"

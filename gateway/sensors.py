@@ -101,29 +101,35 @@ class Sensors:
         return found
 
     def _advance(self, frames: Frames, windows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Carry devices, each at most once, over their next hop; tell which channels are flat and which too fast."""
+        """Carry devices, each at most once, over their next hop; tell which channels are flat and which too fast.
+
+        Slots come first, after the newest value before them: each step is one over whole rows of devices and channels.
+        """
         rows, device = self._table, frames.device[windows]
         before, before_s, since_s, run = (rows[name][device] for name in ("last", "last_s", "since_s", "run"))
-        values = np.concatenate([before[:, None], frames.values[windows, -self._hop :]], axis=1)
-        slot = np.arange(values.shape[1])[:, None]
-        starts = frames.end_s[windows, None, None] - (self._hop + 1 - slot) * self._period_s
+        values = np.concatenate([before[None], frames.values[windows, -self._hop :].transpose(1, 0, 2)])
+        starts = frames.end_s[windows, None] - np.arange(self._hop + 1, 0, -1)[:, None, None] * self._period_s
         times = np.broadcast_to(starts, values.shape).copy()
-        times[:, 0] = before_s
-        valid = ~np.isnan(values)
-        if not valid[:, 1:].all():  # where a sample is missing, the newest before it stands in its place
-            held = np.maximum.accumulate(np.where(valid, slot, 0), axis=1)
-            values, times = np.take_along_axis(values, held, 1), np.take_along_axis(times, held, 1)
-        step, step_s = np.abs(np.diff(values, axis=1)), np.diff(times, axis=1)
-        fast: NDArray[np.bool_] = np.any(step > self._rate * step_s, axis=1)
-        changed = valid & (slot > 0)
-        changed[:, 1:] &= step != 0.0
-        begin = np.max(np.where(changed, slot, 0), axis=1)
-        since_s = np.where(begin > 0, np.take_along_axis(times, begin[:, None], 1)[:, 0], since_s)
-        run = np.where(begin > 0, 0, run) + np.count_nonzero(valid & (slot > 0) & (slot >= begin[:, None]), axis=1)
-        for name, column in (("last", values[:, -1]), ("last_s", times[:, -1]), ("since_s", since_s), ("run", run)):
+        times[0] = before_s
+        missing = np.isnan(values)
+        begun, count = np.zeros_like(before, np.bool_), np.zeros_like(run)
+        fast = np.zeros_like(begun)
+        for slot in range(1, self._hop + 1):
+            # where a sample is missing, the newest before it stands in its place
+            np.copyto(values[slot], values[slot - 1], where=missing[slot])
+            np.copyto(times[slot], times[slot - 1], where=missing[slot])
+            step = np.abs(values[slot] - values[slot - 1])
+            fast |= step > self._rate * (times[slot] - times[slot - 1])
+            changed = (step != 0.0) & ~missing[slot]
+            begun |= changed
+            np.copyto(since_s, times[slot], where=changed)
+            np.copyto(count, 0, where=changed)
+            count += ~missing[slot]
+        run = np.where(begun, 0, run) + count
+        for name, column in (("last", values[-1]), ("last_s", times[-1]), ("since_s", since_s), ("run", run)):
             rows[name][device] = column
         # a run of few samples with long gaps between them proves nothing
-        flat = (times[:, -1] - since_s >= self._flat_s) & (2 * run * self._period_s >= self._flat_s)
+        flat = (times[-1] - since_s >= self._flat_s) & (2 * run * self._period_s >= self._flat_s)
         return flat, fast
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar
 from gateway.frames import Blocks, Doubles, Flags, Integers, Moments, Singles, WindowSpec
-from gateway.sums import Sums, moments
+from gateway.sums import Sums, moments, total
 from gateway.table import Column, Table
 
 Unit = Literal["hourly", "daily", "monthly"]
@@ -148,26 +148,32 @@ class Summaries:
         quarter = _floor(blocks.times, _QUARTER_S)
         begins = (np.diff(block, prepend=-1) != 0) | (np.diff(quarter, prepend=_NONE) != 0)
         first, run = np.flatnonzero(begins), np.cumsum(begins) - 1
-        device = blocks.device[block]
-        valid = ~np.isnan(blocks.values)
-        shifted = np.where(valid, blocks.values - self._references(device, valid, blocks.values)[device], 0.0)
-        sums = Sums(_added(valid, run).astype(np.int64), _added(shifted, run), _added(np.square(shifted), run))
-        low, high = np.fmin.reduceat(blocks.values, first, axis=0), np.fmax.reduceat(blocks.values, first, axis=0)
+        device = blocks.device[block[first]]
+        # samples of a part below each other, parts side by side: every step is one over whole rows of these
+        place = np.arange(len(run)) - first[run]
+        values = np.full((int(place.max()) + 1, len(first), blocks.values.shape[1]), np.nan, np.float32)
+        values[place, run] = blocks.values
+        valid = ~np.isnan(values)
+        shifted = np.where(valid, values - self._references(device, valid, values), 0.0)
+        # + 0: whether a sum or an extreme is 0.0 or -0.0 would depend on what stands beside it
+        sums = Sums(np.add.reduce(valid, axis=0, dtype=np.int64), total(shifted) + 0.0, total(np.square(shifted)) + 0.0)
+        low, high = np.fmin.reduce(values, axis=0) + np.float32(0), np.fmax.reduce(values, axis=0) + np.float32(0)
         start_s = np.asarray(quarter[first] * float(_QUARTER_S), np.float64)
-        return _Parts(device[first], quarter[first], sums, low, high), start_s
+        return _Parts(device, quarter[first], sums, low, high), start_s
 
     def _references(self, device: Integers, valid: Flags, values: Singles) -> Doubles:
-        """Return every device's references, set to a channel's first valid value where there is none yet."""
+        """Return the references of parts ``(parts, channels)``, set to a channel's first valid value where it has none.
+
+        :param device: of each part, shape ``(parts,)``
+        :param values: shape ``(samples, parts, channels)``, and where they are ``valid``
+        """
         column: Doubles = self._reference["reference"]
-        begins = np.flatnonzero(np.diff(device, prepend=-1) != 0)
-        devices = device[begins]
-        unset = np.isnan(column[devices])
-        if unset.any():
-            place = np.where(valid, np.arange(len(device))[:, None], len(device))
-            first = np.minimum.reduceat(place, begins, axis=0)
-            row, channel = np.nonzero(unset & (first < len(device)))
-            column[devices[row], channel] = values[first[row, channel], channel]
-        return column
+        part, channel = np.nonzero(np.isnan(column[device]) & valid.any(axis=0))
+        if len(part):
+            first = valid[:, part, channel].argmax(axis=0)
+            # backwards: of a device's parts the earliest stays
+            column[device[part[::-1]], channel[::-1]] = values[first, part, channel][::-1]
+        return column[device]
 
 
 class _Spans:

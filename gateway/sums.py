@@ -43,6 +43,16 @@ class Sums:
         return Sums(self.count - other.count, self.sum - other.sum, self.square - other.square)
 
 
+def total(values: Doubles) -> Doubles:
+    """Add along the first axis, one after the other: the same to the bit whatever stands beside it.
+
+    Numpy would add a single column pairwise, which rounds otherwise than in company.
+    """
+    if values[0].size == 1:
+        return np.asarray(np.add.accumulate(values, axis=0)[-1], np.float64)
+    return np.asarray(np.add.reduce(values, axis=0), np.float64)
+
+
 def moments(sums: Sums, reference: Doubles) -> Moments:
     """Return count, mean and population standard deviation; NaN where the count is 0."""
     n = np.where(sums.count > 0, sums.count, np.nan)

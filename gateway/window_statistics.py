@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from gateway.frames import Doubles, Flags, Singles
+from gateway.sums import total
 
 
 class WindowStatistics:
@@ -41,22 +42,22 @@ class WindowStatistics:
     @cached_property
     def mean(self) -> Doubles:
         """Arithmetic mean."""
-        return _total(self._masked(self._values)) / self.count
+        return total(self._masked(self._values)) / self.count
 
     @cached_property
     def std(self) -> Doubles:
         """Population standard deviation; exactly 0 for equal values."""
-        return np.where(self.min == self.max, 0.0, np.sqrt(_total(np.square(self._centred)) / self.count))
+        return np.where(self.min == self.max, 0.0, np.sqrt(total(np.square(self._centred)) / self.count))
 
     @cached_property
     def min(self) -> Doubles:
-        """Smallest value."""
-        return np.asarray(np.fmin.reduce(self._values, axis=0), np.float64)
+        """Smallest value; + 0: of 0.0 and -0.0 either is it, and which one would depend on the windows beside it."""
+        return np.asarray(np.fmin.reduce(self._values, axis=0), np.float64) + 0.0
 
     @cached_property
     def max(self) -> Doubles:
         """Largest value."""
-        return np.asarray(np.fmax.reduce(self._values, axis=0), np.float64)
+        return np.asarray(np.fmax.reduce(self._values, axis=0), np.float64) + 0.0
 
     @cached_property
     def range(self) -> Doubles:
@@ -66,7 +67,7 @@ class WindowStatistics:
     @cached_property
     def rms(self) -> Doubles:
         """Root of the mean square."""
-        return np.sqrt(_total(np.square(self._masked(self._values))) / self.count)
+        return np.sqrt(total(np.square(self._masked(self._values))) / self.count)
 
     @cached_property
     def last(self) -> Doubles:
@@ -79,9 +80,9 @@ class WindowStatistics:
         """Least-squares slope over the slots' times, unit per hour; 0 for equal values, NaN with fewer than two."""
         hours = np.arange(len(self._valid))[:, None, None] * (self._period_s / 3600.0)
         times = np.broadcast_to(hours, self._values.shape)
-        away = self._masked(times - _total(self._masked(times)) / self.count)
-        spread = np.where(self.count > 1, _total(np.square(away)), np.nan)
-        return np.where((self.min == self.max) & (self.count > 1), 0.0, _total(away * self._centred) / spread)
+        away = self._masked(times - total(self._masked(times)) / self.count)
+        spread = np.where(self.count > 1, total(np.square(away)), np.nan)
+        return np.where((self.min == self.max) & (self.count > 1), 0.0, total(away * self._centred) / spread)
 
     def quantile(self, share: float) -> Doubles:
         """Return a quantile, linear between order statistics (Hyndman and Fan 1996, type 7)."""
@@ -104,13 +105,3 @@ class WindowStatistics:
     def _masked(self, values: Doubles) -> Doubles:
         """Return values with 0 in slots that are missing."""
         return values if self._whole else np.asarray(np.where(self._valid, values, 0.0), np.float64)
-
-
-def _total(values: Doubles) -> Doubles:
-    """Add along the slots, one after the other.
-
-    A single column would be added pairwise by numpy: another rounding than in company.
-    """
-    if values[0].size == 1:
-        return np.asarray(np.add.accumulate(values, axis=0)[-1], np.float64)
-    return np.asarray(np.add.reduce(values, axis=0), np.float64)

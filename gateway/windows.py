@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 _CHUNK: Final = 16_384
 """Rows worked off together: bounds the memory of a large batch."""
-_MEMBERS: Final = 256
+_MEMBERS: Final = 512
 """Devices of one group at most: its arrays stay in the processor's cache, and in memory that is kept."""
 _SLOTS: Final = 2_000_000
 """Slots of one timeline; a batch that needs more (samples far apart) is halved."""
@@ -273,14 +273,11 @@ class Windows:
     def _seal(self, devices: Integers, index: Integers, values: Singles, times: Doubles, trigger_s: Doubles) -> None:
         """Close all hops of a timeline but the open ones at its end; keep these."""
         closed = index[:, : -self._open_hops]
-        shape = (*closed.shape, self._hop)
         slots = closed.shape[1] * self._hop
-        valid = ~np.isnan(values)
         inner = slice(self._window, self._window + slots)
-        course = self._aggregates.advance(
-            Hops(devices, closed, values[:, inner].reshape(*shape, -1), valid[:, inner].reshape(*shape, -1))
-        )
-        filled = np.cumsum(valid.any(axis=2), axis=1, dtype=np.int32)
+        present = _any_channel(values)
+        course = self._aggregates.advance(self._hops(devices, closed, values[:, inner], present[:, inner]))
+        filled = np.cumsum(present, axis=1, dtype=np.int32)
         ends = self._window + np.arange(1, closed.shape[1] + 1) * self._hop - 1
         count = filled[:, ends] - np.where(ends >= self._window, filled[:, ends - self._window], 0)
         chosen = count > 0
@@ -304,6 +301,12 @@ class Windows:
         self._table["times"][devices] = times[:, slots:]
         self._table["opened"][devices] = index[:, -self._open_hops]
 
+    def _hops(self, devices: Integers, closed: Integers, values: Singles, present: Flags) -> Hops:
+        """Turn the closed slots of a timeline, ``(G, K x hop slots, …)``, so that a hop's slots come first."""
+        shape = (*closed.shape, self._hop)
+        by_slot = np.ascontiguousarray(np.moveaxis(values.reshape(*shape, -1), 2, 0))
+        return Hops(devices, closed, by_slot, ~np.isnan(by_slot), np.moveaxis(present.reshape(shape), 2, 0))
+
     def _cut(self, values: Singles, hops: int) -> Singles:
         """Return the windows of a timeline as a view, shape ``(G, K, slots, channels)``."""
         line, slot, channel = values.strides
@@ -318,6 +321,15 @@ class Windows:
         offset = np.concatenate([[0], np.cumsum(count[line, hop])])
         start_s = np.asarray(hops[line, hop] * self._spec.hop_s, np.float64)
         return Blocks(devices[line], start_s, offset, times[held], values[held])
+
+
+def _any_channel(values: Singles) -> Flags:
+    """Tell where any channel holds a value; channel by channel, which is faster than along so short an axis."""
+    valid = ~np.isnan(values)
+    found: Flags = valid[..., 0].copy()
+    for channel in range(1, values.shape[-1]):
+        found |= valid[..., channel]
+    return found
 
 
 def _drain(items: list[T]) -> list[T]:
