@@ -9,6 +9,8 @@ from contract.errors import PayloadError
 
 _DEPTH: Final = 16
 _BREAK: Final = object()
+_END: Final = 0xFF
+"""The byte that a break is."""
 _FLOATS: Final = {25: (">e", 2), 26: (">f", 4), 27: (">d", 8)}
 _SIMPLE: Final = {20: False, 21: True, 22: None, 23: None}
 
@@ -45,7 +47,7 @@ class _Reader:
         if major < 2:
             return self._known(length) if major == 0 else -1 - self._known(length)
         if major < 4:
-            data = self._string(length, major, depth)
+            data = self._string(length, major)
             return data.decode() if major == 3 else data
         if major == 4:
             return self._items(length, depth)
@@ -80,18 +82,27 @@ class _Reader:
             raise PayloadError("it is not CBOR (a number without an end)")
         return value
 
-    def _string(self, length: int | None, major: int, depth: int) -> bytes:
+    def _string(self, length: int | None, major: int) -> bytes:
         if length is not None:
             return self._take(length)
-        chunks = self._items(None, depth)
-        return b"".join(chunk.encode() if major == 3 else chunk for chunk in chunks)
+        chunks = []
+        while (head := self._payload[self.place]) != _END:
+            if head >> 5 != major or head & 31 == 31:
+                raise PayloadError("it is not CBOR (a piece of a string is none)")
+            self.place += 1
+            chunks.append(self._take(self._argument(head & 31)))
+        self.place += 1
+        return b"".join(chunks)
 
     def _items(self, count: int | None, depth: int) -> list[Any]:
         if count is not None:
             if count > len(self._payload) - self.place:  # every item takes a byte
                 raise PayloadError("it is not CBOR (cut off)")
-            return [self.item(depth - 1) for _ in range(count)]
-        found: list[Any] = []
+            found = [self.item(depth - 1) for _ in range(count)]
+            if any(value is _BREAK for value in found):
+                raise PayloadError("it is not CBOR (a break where nothing is open)")
+            return found
+        found = []
         while (value := self.item(depth - 1)) is not _BREAK:
             found.append(value)
         return found

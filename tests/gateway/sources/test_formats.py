@@ -127,6 +127,16 @@ def test_sparkplug_whole_numbers_have_the_sign_of_their_type(datatype: int, wire
     assert read.measured(read.datatype) == value
 
 
+@pytest.mark.parametrize(
+    "payload", ["7f00ff", "7f41aaff", "5f61aaff", "7f7f6161ffff", "81ff", "a1ff01", "7f6161", "ff"]
+)
+def test_cbor_strings_in_pieces_and_breaks_stand_where_rfc_8949_has_them(payload: str) -> None:
+    """Pieces are strings of the same kind with a length (section 3.2.3); a break ends what is open only (3.2.1)."""
+    assert cbor.decode(bytes.fromhex("7f616162c3a4ff")) == "a\u00e4"
+    with pytest.raises(PayloadError):
+        cbor.decode(bytes.fromhex(payload))
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_but_those_of_a_format_are_read_and_none_does_harm(payload: bytes) -> None:
     for decode in (cbor.decode, sparkplug.decode, line_protocol.records, plain.json_value, plain.messagepack_value):
