@@ -49,16 +49,28 @@ TRIES: Final = (
     ),
     (
         "Chosen by looking at these animals: four days and not two (the mean of four less that of the animal's life "
-        "finds 18 at 3 healthy alarmed, of two 14, the reading itself 13), single warm days among the healthy in the "
-        "simulation, and the threshold of .8 (at .9 a try found 13 at 3). So the figures are optimistic."
+        "finds 18 at 3 healthy alarmed, of two 14, the reading itself 13), and single warm days among the healthy in "
+        "the simulation; in version 1.1.0, which found 16 at 4, also the threshold of .8. So the figures are "
+        "optimistic."
     ),
     (
-        "Tried and left, at the same threshold: the mean of two days among the inputs too (15 or 16 found at 5), "
-        "animals that differ less and days without outliers in the simulation (18 at 7)."
+        "Version 1.2.0 has 72 training fleets instead of 44 and three times the thermometers, which weigh less, their "
+        "fevers more. Weights and thresholds were chosen on simulated validation sets; the figures here were in view, "
+        "and that the floors hold was a condition."
     ),
     (
-        "The price: alerts on the simulated test fleets at precision .94 and recall .97, where version 1.0.0 had .99 "
-        "and .93. Longer dwells did not hold: chosen on validation, they took recall on the test fleets below .9."
+        "Twelve fits (other seeds and weights, more thermometers, lives of 16 days and not 30) differ in where they "
+        "stand on much the same curve: 14 to 19 found at 3 to 7 healthy alarmed, each at its own threshold. At the "
+        "threshold that suits each best here, 12 to 15 are found at 3, 15 to 18 at 4, 17 or 18 at 5: a goal of 18 at "
+        "3 is out of their reach, because four healthy animals score above five or more of the infected."
+    ),
+    (
+        "Tried and left in 1.1.0, at the same threshold: the mean of two days among the inputs too (15 or 16 found at "
+        "5), animals that differ less and days without outliers in the simulation (18 at 7)."
+    ),
+    (
+        "Alerts on the same 32 simulated test fleets: version 1.0.0 had precision .993 and recall .928, 1.1.0 .969 and "
+        ".947, and was twenty minutes earlier; this one has .993 and .928 again."
     ),
     (
         "What stands in the way: no public set has disease labels together with heart rate and rumination, so that of "
