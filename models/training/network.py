@@ -96,6 +96,7 @@ def fit(train: Part, validation: Mapping[str, Part], net: Net) -> Fitted:
 def learn(train: Part, validation: Mapping[str, Part], net: Net) -> Learned:
     """Fit a net to weighted rows and keep the epoch whose worst validation set ranks best."""
     tf = _tensorflow(net.seed)
+    tf.keras.backend.clear_session()  # else layers count on from the net before, and their names are in the files
     model = _build(tf, train.features.shape[1], net)
     model.compile(
         optimizer=tf.keras.optimizers.AdamW(net.rate, weight_decay=net.decay),

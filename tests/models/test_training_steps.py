@@ -125,3 +125,16 @@ def test_fitted_net_ranks_as_float_and_int8_and_may_run_anywhere() -> None:
     whole = auc(part.label, float_scores(fitted.float_model, features))
     assert whole > 0.95
     assert auc(part.label, BatchedModel(fitted.int8_model).run(quanta).astype(np.float32)) > whole - 0.01
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="TensorFlow (extra train) is not installed")
+@pytest.mark.filterwarnings("ignore")  # TensorFlow's own
+def test_a_net_is_the_same_to_the_byte_whatever_was_fitted_before() -> None:
+    """Else ``make train``, which fits all shelves in one process, and ``models train DOMAIN`` made different files."""
+    features = np.random.default_rng(2).standard_normal((600, 3)).astype(np.float32)
+    part = Part(features, features[:, 0] > 0.0, np.ones(600, np.float32))
+    one, other = Net(hidden=(4,), epochs=1), Net(hidden=(5, 4), epochs=1)
+    first = fit(part, {"same": part}, one)
+    fit(part, {"same": part}, other)
+    again = fit(part, {"same": part}, one)
+    assert (again.int8_model, again.float_model) == (first.int8_model, first.float_model)
