@@ -52,7 +52,7 @@ import numpy as np
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar, Civil
 from gateway.circular import concentration, direction, unusual
-from gateway.frames import HOURS, DayHistory, Doubles, Frames, Moments, Singles, WindowSpec
+from gateway.frames import HOURS, DayHistory, Doubles, Frames, Horizon, Moments, Singles, WindowSpec
 from gateway.window_statistics import WindowStatistics
 
 RELATIVE_FLOOR: Final = 1e-3
@@ -143,8 +143,7 @@ class _Frames:
 
     def __init__(self, frames: Frames, spec: WindowSpec, calendar: Calendar, span: Doubles) -> None:
         self.history = frames.history
-        self._by_base: dict[int, Doubles] = {}
-        """By what they are held against, which the history keeps."""
+        self._over: dict[tuple[str, float], Doubles] = {}
         self.window = WindowStatistics(frames.values, spec.period_s)
         self._end_s, self._calendar, self._span = frames.end_s, calendar, span
 
@@ -168,10 +167,11 @@ class _Frames:
         return found
 
     def z(self, base: Moments) -> Doubles:
-        if id(base) not in self._by_base:
-            away = (self.window.mean - base.mean) / self.floored(base)
-            self._by_base[id(base)] = np.clip(away, -Z_LIMIT, Z_LIMIT)
-        return self._by_base[id(base)]
+        return np.clip((self.window.mean - base.mean) / self.floored(base), -Z_LIMIT, Z_LIMIT)
+
+    @cached_property
+    def life_z(self) -> Doubles:
+        return self.z(self.history.life)
 
     @cached_property
     def cal_z(self) -> Doubles:
@@ -188,10 +188,28 @@ class _Frames:
     def unrest(self, mean: Doubles) -> Doubles:
         normal, unrest = self.history.calibration, self.history.unrest
         assert unrest is not None  # the parser refused otherwise
-        if id(mean) not in self._by_base:
-            away = (mean - normal.mean) / np.maximum(unrest, LEAST_UNREST * self.floored(normal))
-            self._by_base[id(mean)] = _shrunk(np.clip(away, -Z_LIMIT, Z_LIMIT))
-        return self._by_base[id(mean)]
+        away = (mean - normal.mean) / np.maximum(unrest, LEAST_UNREST * self.floored(normal))
+        return _shrunk(np.clip(away, -Z_LIMIT, Z_LIMIT))
+
+    def over(self, statistic: str, horizon_s: float) -> Doubles:
+        """Return a statistic over a horizon."""
+        if (statistic, horizon_s) not in self._over:
+            self._over[statistic, horizon_s] = self._of_horizon(statistic, self.history.horizons[horizon_s])
+        return self._over[statistic, horizon_s]
+
+    def _of_horizon(self, statistic: str, horizon: Horizon) -> Doubles:
+        match statistic:
+            case "z":
+                return self.z(horizon)
+            case "delta":
+                return self.window.mean - horizon.mean
+            case "range":
+                return (horizon.max - horizon.min).astype(np.float64)
+            case "cal_unrest":
+                return self.unrest(horizon.mean)
+            case _:
+                found: Doubles = getattr(horizon, statistic)
+                return found
 
     @cached_property
     def cal_zstd(self) -> Doubles:
@@ -314,7 +332,7 @@ def _of_channel(c: int, rest: str, spec: WindowSpec) -> Feature | None:
         case "life_mean" | "life_std":
             return lambda source: getattr(source.history.life, rest.removeprefix("life_"))[:, c]
         case "life_z":
-            return lambda source: source.z(source.history.life)[:, c]
+            return lambda source: source.life_z[:, c]
         case "cal_z" | "cal_zlog" | "cal_zstd" | "cal_unrest":
             held = spec.calibration_s and (spec.monitor or rest != "cal_unrest")
             return (lambda source: getattr(source, rest)[:, c]) if held else None
@@ -327,27 +345,9 @@ def _over_horizon(c: int, rest: str, spec: WindowSpec) -> Feature | None:
     match = re.fullmatch(r"([a-z_]+)_(\d+(?:s|min|h|d))", rest)
     if match is None or match[1] not in HORIZON_STATISTICS or (key := horizon_s(match[2])) not in spec.horizons_s:
         return None
-    statistic = match[1]
-    if statistic == "cal_unrest" and not (spec.calibration_s and spec.monitor):
+    if (statistic := match[1]) == "cal_unrest" and not (spec.calibration_s and spec.monitor):
         return None
-
-    def feature(source: _Frames) -> Doubles:
-        horizon = source.history.horizons[key]
-        found: Doubles
-        match statistic:
-            case "z":
-                found = source.z(horizon)
-            case "delta":
-                found = source.window.mean - horizon.mean
-            case "range":
-                found = (horizon.max - horizon.min).astype(np.float64)
-            case "cal_unrest":
-                found = source.unrest(horizon.mean)
-            case _:
-                found = getattr(horizon, statistic)
-        return found[:, c]
-
-    return feature
+    return lambda source: source.over(statistic, key)[:, c]
 
 
 def _event(e: int, statistic: str) -> Feature:
