@@ -1,13 +1,14 @@
 """Alert rules, from the same rules that the gateway judges by.
 
 A model's rule looks at its score, with the shelf's levels: it fires at ``raise_at`` for ``raise_dwell_s`` and recovers
-below ``clear_at``. A sensor rule looks at the gateway's own judgement, whose dwell is behind it already. Two rules
-watch the gateway itself, since a gateway that is gone reports nothing.
+below ``clear_at``. A sensor rule looks at the gateway's own judgement, whose dwell is behind it already, and so does
+the one for limits and models that a site adds. Two rules watch the gateway itself, since a gateway that is gone reports
+nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Final, Literal
@@ -104,7 +105,7 @@ def duration(seconds: int) -> str:
 def alert_rules(shelves: Mapping[str, ModelRule]) -> list[AlertRule]:
     """Return all rules."""
     models = [_model_rule(shelves[name]) for name in DOMAINS if name in shelves]
-    return [*models, *(_sensor_rule(name) for name in SENSOR_RULES), _gone(), _behind()]
+    return [*models, *(_sensor_rule(name) for name in SENSOR_RULES), _own(shelves), _gone(), _behind()]
 
 
 def _expression(ref_id: str, model: dict[str, Any]) -> dict[str, Any]:
@@ -156,6 +157,35 @@ def _sensor_rule(name: str) -> AlertRule:
         no_data="OK",  # no alert of this kind yet
         dashboard="edgefleet-alerts",
     )
+
+
+def _own(shelves: Mapping[str, ModelRule]) -> AlertRule:
+    """Return the rule for what the others do not know: limits of ``gateway.yaml``, domains and models of one's own."""
+    conditions = [f'"rule" !~ /{_any_of(SENSOR_RULES)}/']
+    if shelves:
+        names = _any_of(sorted({rule.name for rule in shelves.values()}))
+        conditions.append(f'("domain" !~ /{_any_of(sorted(shelves))}/ OR "rule" !~ /{names}/)')
+    by = ("site", "domain", "device", "rule", "severity")
+    query = select('last("state")', points.ALERTS, where=conditions, by=by, time=LATELY)
+    return AlertRule(
+        uid="edgefleet-own",
+        title="Limits and models of your own",
+        group="own",
+        query=Query(query, uid=ALERTS),
+        look_back_s=30 * 86400,
+        fire_above=0.5,
+        clear_below=0.5,
+        for_s=0,
+        severity=None,
+        summary="{{ $labels.rule }} on {{ $labels.device }} at {{ $labels.site }}",
+        description="A limit, or a model, that this site added; the board of maintenance alerts says why.",
+        no_data="OK",  # no alert of this kind yet
+        dashboard="edgefleet-alerts",
+    )
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return f"^({'|'.join(names)})$"
 
 
 def _gone() -> AlertRule:

@@ -1,7 +1,7 @@
 """A real InfluxDB that a real demo filled: fleet, broker, gateway, and an operator who acknowledges what fires.
 
-It is ``edgefleet demo`` itself, but that its gateway has this InfluxDB besides, and that a few sensors break in ways in
-which no simulated one does.
+It is ``edgefleet demo`` itself, but that its gateway has this InfluxDB and a limit besides, and that a few sensors
+break in ways in which no simulated one does.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ DEVICES: Final = 6
 OPTIONS: Final = demo.DemoOptions(run_s=4.0, devices=4 * DEVICES, history_s=60 * 3600.0)
 BREAKS_S: Final = 500.0
 """How long before the live part sensors break, seconds."""
+LIMITS: Final = {"retail": {"limits": {"warm": {"channel": "ambient_c", "above": 5.0}}}}
+"""A limit of one's own, which every shop is above."""
 LOOK_EVERY_S: Final = 0.1
 
 Break = Callable[[Sample], Sample | None]
@@ -151,7 +153,7 @@ async def filled_influx(folder: Path) -> AsyncIterator[tuple[RealInflux, Run]]:
         def with_influx(*arguments: Any) -> Path:
             file = written(*arguments)
             section = {"url": influx.url, "token": "any", "bucket": POINTS, "alerts_bucket": ALERTS}
-            file.write_text(file.read_text() + yaml.safe_dump({"influx": section}))
+            file.write_text(file.read_text() + yaml.safe_dump({"influx": section, "domains": LIMITS}))
             return file
 
         began_s, state_dir = time.time(), folder / "state"

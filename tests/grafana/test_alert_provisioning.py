@@ -106,7 +106,7 @@ def test_data_sources_have_fixed_uids_and_the_token_header() -> None:
 
 
 def test_a_domain_without_a_shelf_has_no_score_rule(tmp_path: Path) -> None:
-    assert {rule.group for rule in build.rules(tmp_path)} == {"sensors", "gateway"}
+    assert {rule.group for rule in build.rules(tmp_path)} == {"sensors", "own", "gateway"}
 
 
 def test_dwell_is_never_rounded_down() -> None:

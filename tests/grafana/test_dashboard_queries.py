@@ -13,6 +13,7 @@ import yaml
 
 from contract.points import GATEWAY
 from grafana import build
+from grafana.shelves import read_rules
 from tests.grafana.filled import BUCKETS, DEVICES, Run, filled_influx
 from tests.grafana.macros import Range, expanded, unescaped
 from tests.influx import RealInflux, needs_influxd
@@ -104,6 +105,23 @@ async def test_query_of_an_alert_rule_returns_one_number_a_series(store: Store, 
     assert values
     assert all(isinstance(value, int | float) for value in values)
     assert [each["datasourceUid"] for each in expressions] == ["__expr__", "__expr__"]
+
+
+async def test_every_alert_is_watched_by_one_rule(store: Store) -> None:
+    """A model's by its score; of all others each is seen by the rule of its name, or by the one for a site's own."""
+    watched: Counter[tuple[str, ...]] = Counter()
+    for rule in RULES:
+        query = rule["data"][0]["model"]
+        if query["datasource"]["uid"] == "edgefleet-alerts":
+            own = rule["uid"] == "edgefleet-own"
+            tags = ("site", "domain", "device", *(("rule",) if own else ()))
+            found = await store.by_tags({**query, "query": unescaped(query["query"])}, *tags)
+            name = rule["uid"].removeprefix("edgefleet-").replace("-", "_")
+            watched.update(key if own else (*key, name) for key in found)
+    models = {rule.name for rule in read_rules(build.MODELS).values()}
+    alerts = {(each.site, each.domain, each.device, each.rule) for each in store.gateway.present}
+    assert watched == Counter(alert for alert in alerts if alert[-1] not in models)
+    assert {alert[-1] for alert in alerts} > {"warm", *models}
 
 
 async def test_open_alerts_are_those_that_fire(store: Store) -> None:
