@@ -38,7 +38,8 @@ def console(
         str, typer.Option(metavar="HOST:PORT", help="Where to listen; beyond loopback a password must be set.")
     ] = "127.0.0.1:8080",
     own: Annotated[
-        Path | None, typer.Option(help="Folder for what the console writes: answers, passwords.", show_default="STATE")
+        Path | None,
+        typer.Option(help="Folder for answers and passwords; the gateway's console_dir.", show_default="STATE"),
     ] = None,
     models: Annotated[Path | None, typer.Option(help="Folder of the shelves.", show_default="the ones in use")] = None,
     truth: Annotated[Path | None, typer.Option(help="What simulate or demo wrote; STATE/truth.jsonl is found.")] = None,
