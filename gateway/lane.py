@@ -130,7 +130,7 @@ class Lane:
         rows = np.array(self._flat, dtype=np.float64).reshape(-1, 2 + len(self.domain.channels))
         message = np.repeat(np.arange(len(index)), count)
         columns, values = np.ascontiguousarray(rows.T), rows[:, 2:]
-        ts, seq, found = columns[0], np.nan_to_num(columns[1], nan=-1.0).astype(np.int64), columns[2:]
+        ts, seq, found = columns[0], np.where(np.isnan(columns[1]), -1.0, columns[1]).astype(np.int64), columns[2:]
         good = (ts >= OLDEST_S) & (ts < LATEST_S) & ~((found < self._low) | (found > self._high)).any(axis=0)
         if received_s >= OLDEST_S:  # a gateway whose own clock is not set yet cannot tell what is the future
             good &= ts <= received_s + self._limits.max_future_s

@@ -34,8 +34,8 @@ _FULL_READ_BYTES = 250_000
 """A read of this size may have left some in the socket; the event loop's buffers are a little larger (uvloop 256,000
 bytes, asyncio 262,144)."""
 
-_RUSH_BYTES_S = 2_000_000
-"""Bytes a second, some 10,000 messages, above which breaths grow with the rate."""
+_RUSH_BYTES_S = 1_250_000
+"""Bytes a second, some 6,000 messages, above which breaths grow with the rate."""
 _LONGEST_BREATH = 3.0
 """How many times as long they become at most."""
 

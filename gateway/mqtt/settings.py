@@ -74,7 +74,7 @@ class SessionSettings:
     read_every_s: float = 0.04
     """Shortest time between two reads of the socket, seconds, 0 or more: what comes meanwhile is read, parsed and made
     durable together. A broker writes a few messages at a time, and a read costs as much as ten of them. Above some
-    10,000 messages a second it grows with the rate, up to three times: a batch has a cost of its own."""
+    6,000 messages a second it grows with the rate, up to three times: a batch has a cost of its own."""
     batch_messages: int = 5000
     """A delivery takes no further socket read once it holds this many messages, 1 or more."""
     buffer_messages: int = 20_000

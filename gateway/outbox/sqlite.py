@@ -180,9 +180,11 @@ class SqliteOutbox:
         """
         if (store, lane) not in self._cursors:
             return []
-        query = f"SELECT * FROM {lane} WHERE position > ? ORDER BY position LIMIT ?"
-        with translated(self._path):
-            rows = self._connection.execute(query, (self._cursors[store, lane], limit)).fetchall()
+        rows: list[Row] = []
+        if self._held[lane].entries:
+            query = f"SELECT * FROM {lane} WHERE position > ? ORDER BY position LIMIT ?"
+            with translated(self._path):
+                rows = self._connection.execute(query, (self._cursors[store, lane], limit)).fetchall()
         for row in rows:
             if not _is_whole(row):
                 raise StorageCorruptError(f"entry {row[0]} of lane {lane} is damaged", path=self._path)
