@@ -58,12 +58,12 @@ class TelemetryDecoder:
         no other.
         """
         decoded, faults = self._decoded(payloads)
-        plain = list(filter(None, decoded))
+        plain = list(filter(None, decoded)) if faults else decoded
         if set(map(type, plain)) <= {self._sample}:
             rows = list(map(self._row, plain))
             if set(map(type, map(_first, rows))) <= {float}:  # the common case: no step of Python for each
                 into += chain.from_iterable(rows)
-                return [1 if one else 0 for one in decoded], faults
+                return [1 if one else 0 for one in decoded] if faults else [1] * len(decoded), faults
         counts = []
         for place, one in enumerate(decoded):
             try:
