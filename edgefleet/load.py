@@ -34,6 +34,8 @@ TAILS: Final = 4096
 """Different sets of values; a window of sixty samples never repeats one in order."""
 FIRST_SEQ: Final = 100_000
 """Six digits from the first message to the last, so that every message of a load has one length."""
+LATE_S: Final = 0.01
+"""What is sent this much after it was due is noted, seconds."""
 ODD_CHANNELS: Final = 2
 ODD_TIMES: Final = 5.0
 """What is odd in an odd device: its first channels (of a pump the vibrations) are this many times what they were."""
@@ -105,10 +107,12 @@ class Sent(msgspec.Struct, kw_only=True, frozen=True):
     took_s: float
     """Until the broker had acknowledged the last one."""
     latest_s: float
-    """Longest time that a message was sent after it was due; 0 without a rate."""
+    """Longest time that a message was sent after it was due, where that is above 10 ms; 0 without a rate."""
     cpu_s: float
     """User and system time of the process that sent, seconds."""
     payload_bytes: int
+    late: list[tuple[float, float]] = []
+    """When messages were sent late, and when the first of them was due; Unix seconds, in order."""
 
 
 def run(load: Load) -> Sent:
@@ -121,20 +125,25 @@ def run(load: Load) -> Sent:
             raise ConnectionRefusedError
         began_s, began = time.time(), time.monotonic()
         stream = messages(load, began_s if load.start_s is None else load.start_s)
-        latest_s = _unpaced(load, stream, broker) if load.rate_per_s is None else _paced(load, stream, broker, began)
+        late: list[tuple[float, float]] = []
+        if load.rate_per_s is None:
+            _unpaced(load, stream, broker)
+        else:
+            late = _paced(load, stream, broker, began)
         took_s = time.monotonic() - began
         usage = resource.getrusage(resource.RUSAGE_SELF)
     return Sent(
         messages=load.messages,
         began_s=began_s,
         took_s=took_s,
-        latest_s=latest_s,
+        latest_s=max((sent - due for sent, due in late), default=0.0),
         cpu_s=usage.ru_utime + usage.ru_stime,
         payload_bytes=_payload_bytes(load),
+        late=[(began_s + sent, began_s + due) for sent, due in late],
     )
 
 
-def _unpaced(load: Load, stream: Iterator[bytes], broker: socket.socket) -> float:
+def _unpaced(load: Load, stream: Iterator[bytes], broker: socket.socket) -> None:
     sent = acknowledged = 0
     while sent < load.messages:
         count = min(CHUNK, load.messages - sent)
@@ -144,17 +153,20 @@ def _unpaced(load: Load, stream: Iterator[bytes], broker: socket.socket) -> floa
             acknowledged += _acknowledged(broker)
     while acknowledged < sent:
         acknowledged += _acknowledged(broker)
-    return 0.0
 
 
-def _paced(load: Load, stream: Iterator[bytes], broker: socket.socket, began: float) -> float:
+def _paced(load: Load, stream: Iterator[bytes], broker: socket.socket, began: float) -> list[tuple[float, float]]:
+    """Send what is due; return when that was late and since when it was due, seconds from ``began``."""
     assert load.rate_per_s is not None
-    sent = acknowledged = latest = 0
+    sent = acknowledged = 0
+    late: list[tuple[float, float]] = []
     broker.setblocking(False)  # noqa: FBT003  # its own name for it
     waiting = b""
     while acknowledged < load.messages:
-        due = min(load.messages, int((time.monotonic() - began) * load.rate_per_s) + 1)
-        latest = max(latest, due - sent - 1)
+        now_s = time.monotonic() - began
+        due = min(load.messages, int(now_s * load.rate_per_s) + 1)
+        if due > sent and now_s - sent / load.rate_per_s > LATE_S:
+            late.append((now_s, sent / load.rate_per_s))
         if due > sent:
             waiting += b"".join([next(stream) for _ in range(due - sent)])
             sent = due
@@ -167,7 +179,7 @@ def _paced(load: Load, stream: Iterator[bytes], broker: socket.socket, began: fl
             acknowledged += _acknowledged(broker)
         except BlockingIOError:
             time.sleep(TURN_S)
-    return latest / load.rate_per_s
+    return late
 
 
 def _acknowledged(broker: socket.socket) -> int:
