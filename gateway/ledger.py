@@ -126,6 +126,7 @@ class Ledger:
             return new
         who, number = device[order], seq[order]
         head = np.concatenate([[True], who[1:] != who[:-1]])
+        self._begin(who[head], number[head], ts[order[head]])
         expected = np.concatenate([[0], number[:-1] + 1])
         expected[head] = self._table["last"][who[head]] + 1
         odd = (number != expected) | (ts[order] < self._table["start_s"][who])
@@ -137,6 +138,13 @@ class Ledger:
         if len(order):
             self._follow(order, np.flatnonzero(head), device, seq, ts)
         return new
+
+    def _begin(self, device: NDArray[np.int64], number: NDArray[np.int64], ts: NDArray[np.float64]) -> None:
+        """Have devices that never counted begin with the first number that they are heard with."""
+        rows = self._table
+        new = rows["last"][device] < rows["first"][device]
+        who = device[new]
+        rows["first"][who], rows["last"][who], rows["start_s"][who] = number[new], number[new] - 1, ts[new]
 
     def _follow(
         self,
@@ -150,8 +158,6 @@ class Ledger:
         rows, who, times = self._table, device[order[head]], ts[order]
         rows["last"][who] = seq[order[np.append(head[1:], len(order)) - 1]]
         rows["newest_s"][who] = np.fmax(rows["newest_s"][who], np.fmax.reduceat(times, head))
-        fresh = (rows["first"][who] == 0) & (seq[order[head]] == 0)
-        rows["start_s"][who[fresh]] = times[head[fresh]]
 
     def _enter(self, device: int, seq: int, ts: float) -> bool:
         """Enter one number of a device whose numbers do not follow each other; tell whether it is new."""
