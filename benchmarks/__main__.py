@@ -46,16 +46,17 @@ async def _scaling(settings: Settings) -> Iterable[Figure]:
         curves = {
             "devices": await parts.by_devices(messages),
             "channels": await parts.by_channels(messages, Path(folder)),
+            "channels, at one length": await parts.by_channels(messages, Path(folder) / "long", parts.LONGEST_BYTES),
         }
     for what, curve in curves.items():
         chart = charts.curve(f"CPU a message by number of {what}", what, curve)
-        (settings.out / f"scaling-{what}.svg").write_text(chart)
+        (settings.out / f"scaling-{what.replace(', at ', '-').replace(' ', '-')}.svg").write_text(chart)
     return [
         Figure(
             name=f"CPU a message, spread over {what}",
             unit="%",
             values=(parts.spread_pct(curve),),
-            bar=15.0,
+            bar=None if "length" in what else 15.0,
             note=", ".join(f"{count:,}: {cost:.1f}" for count, cost in curve.items()),
         )
         for what, curve in curves.items()

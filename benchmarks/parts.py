@@ -25,6 +25,8 @@ WINDOWS: Final = 256
 SESSIONS: Final = 10_000
 DEVICE_COUNTS: Final = (100, 300, 1000, 3000, 10_000)
 CHANNEL_COUNTS: Final = (1, 2, 4, 8, 16)
+LONGEST_BYTES: Final = 226
+"""Payload of sixteen channels."""
 Curve = dict[int, float]
 
 
@@ -116,8 +118,11 @@ async def by_devices(messages: int) -> Curve:
     return curve
 
 
-async def by_channels(messages: int, folder: Path) -> Curve:
-    """CPU µs a message by number of channels, each in a domain of its own that has so many."""
+async def by_channels(messages: int, folder: Path, least_bytes: int = 0) -> Curve:
+    """CPU µs a message by number of channels, each in a domain of its own that has so many.
+
+    With ``least_bytes`` a message of one channel is as long as one of sixteen.
+    """
     curve = {}
     for channels in CHANNEL_COUNTS:
         domains = folder / f"domains-{channels}"
@@ -131,6 +136,7 @@ async def by_channels(messages: int, folder: Path) -> Curve:
                 messages=messages,
                 start_s=time.time() - messages / devices - 1,
                 channels=channels,
+                least_bytes=least_bytes,
             )
             curve[channels] = (await run_load(broker, running, [one])).us_a_message
     return curve

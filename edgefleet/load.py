@@ -87,6 +87,8 @@ class Load(msgspec.Struct, kw_only=True, frozen=True):
     """Time of the first sample, Unix seconds; ``None``: when it is sent."""
     channels: int = 4
     """Channels in a message, the first ones of the domain."""
+    least_bytes: int = 0
+    """A shorter payload is filled up with blanks to this length."""
     stride: int = 1
     """Difference between the numbers in two devices' names."""
     odd_every: int = 0
@@ -228,7 +230,7 @@ def _tails(load: Load, *, odd: bool) -> list[bytes]:
             for c, (name, mean, decimals) in enumerate(CHANNELS[load.domain][: load.channels])
         ]
         rows.append((",".join(values) + "}").encode())
-    longest = max(map(len, rows))
+    longest = max(*map(len, rows), load.least_bytes - len(PAYLOAD % (1.7e9, load.first_seq, b"")))
     return [row[:-1] + b" " * (longest - len(row)) + b"}" for row in rows]
 
 
