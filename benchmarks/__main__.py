@@ -69,7 +69,7 @@ async def _inference(_: Settings) -> Iterable[Figure]:
 
 async def _stages(settings: Settings) -> Iterable[Figure]:
     found = await asyncio.to_thread(
-        stages, Load(port=0, devices=1000, messages=int(600_000 * settings.scale)), batch_messages=2000
+        stages, Load(port=0, devices=1000, messages=int(600_000 * settings.scale)), batch_messages=4000
     )
     return [Figure(name=f"stage: {name}", unit="µs", values=(cost,)) for name, cost in found.items()]
 

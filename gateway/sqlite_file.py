@@ -80,19 +80,21 @@ def open_database(
     exclusive: bool,
     tidy: str = "",
     check_up_to_bytes: int | None = None,
+    statements: int = 0,
 ) -> tuple[sqlite3.Connection, Salvage | None]:
     """Open or create a file, and mend it first if it is damaged.
 
     ``tables`` names every table, with the check of its rows where they carry a checksum. ``tidy`` is run on a mended
     file, to drop rows whose other half is lost. ``exclusive`` keeps other processes out, which also spares the
     shared-memory file. A file larger than ``check_up_to_bytes`` is not read through: that would hold up the start.
+    So many ``statements`` stay prepared, each with what was last bound to it: none where that may be 50 MB of snapshot.
 
     :raises StorageError: the file cannot be used; see the tree above
     """
     with translated(path):
         _finish_swap(path)
         damage = None
-        connection = _connect(path, synchronous, exclusive=exclusive)
+        connection = _connect(path, synchronous, exclusive=exclusive, statements=statements)
         try:
             connection.executescript(schema)
             if check_up_to_bytes is None or path.stat().st_size <= check_up_to_bytes:
@@ -106,7 +108,7 @@ def open_database(
             return connection, None
         connection.close()
         salvage = _salvage(path, schema, tables, tidy, damage)
-        return _connect(path, synchronous, exclusive=exclusive), salvage
+        return _connect(path, synchronous, exclusive=exclusive, statements=statements), salvage
 
 
 @contextmanager
@@ -158,10 +160,11 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
     return code in _DAMAGE or (code is None and "decode" in str(error))
 
 
-def _connect(path: Path, synchronous: Synchronous, *, exclusive: bool) -> sqlite3.Connection:
+def _connect(path: Path, synchronous: Synchronous, *, exclusive: bool, statements: int = 0) -> sqlite3.Connection:
     # one thread at a time, but not always the same one: that is the caller's promise
-    # and no statement is kept: SQLite holds what was last bound to one, and that may be a snapshot of 50 MB
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=0)
+    connection = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False, cached_statements=statements
+    )
     try:
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

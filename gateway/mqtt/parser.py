@@ -161,7 +161,7 @@ class Parser:
             if topic is None:
                 topic = self._new_topic(data[topic_start:topic_stop])
             messages.append((topic, data[payload_start:stop]))
-            if quality and topic_start - position <= _HEAD_BYTES and len(shapes) < _SHAPES:
+            if quality and shape is None and topic_start - position <= _HEAD_BYTES and len(shapes) < _SHAPES:
                 self._remember(data[position:stop], topic_start - position, topic_stop - topic_start)
             position = stop
         if position < size:

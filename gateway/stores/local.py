@@ -52,6 +52,8 @@ _CHECKED_BYTES: Final = 256 * 2**20
 _SERIES_CACHED: Final = 50_000
 """Series numbers kept in memory, about 15 MB; beyond, the cache starts anew."""
 
+_STATEMENTS: Final = 32
+"""Statements that stay prepared: a new device needs four, and preparing one costs as much as running it ten times."""
 _ROWS_A_STATEMENT: Final = 32
 """Rows of one INSERT, where there are many: SQLite's step lets go of the interpreter's lock, and once a row is dear."""
 
@@ -210,6 +212,7 @@ class LocalStore:
             exclusive=False,
             tidy=TIDY,
             check_up_to_bytes=check_up_to_bytes,
+            statements=_STATEMENTS,
         )
         self.salvage = salvage or self.salvage
         self._forget_numbers()
