@@ -233,10 +233,12 @@ async def process(parts: Parts, flow: Flow) -> None:
 
 
 async def keep_state(parts: Parts, flow: Flow, position: int) -> None:
-    """Save a snapshot; only after the outputs that led to it are durable, since replay starts behind it."""
-    state = parts.pipeline.dump()
+    """Save a snapshot; only after the outputs that led to it are durable, since replay starts behind it.
+
+    The journal's thread packs the state while it writes; nothing is processed meanwhile.
+    """
     await flow.in_outbox(parts.outbox.flush)
-    await flow.in_journal(lambda: parts.journal.save_snapshot(position, state))
+    await flow.in_journal(lambda: parts.journal.save_snapshot(position, parts.pipeline.dump()))
 
 
 async def deliver(parts: Parts, flow: Flow, store: Store) -> None:

@@ -6,7 +6,7 @@ Blocking ports (journal, outbox) are called from a worker thread of the wiring, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
@@ -193,11 +193,14 @@ class Journal(Protocol):
     def read(self, after: int) -> Iterator[Batch]:
         """Yield the batches after a position, oldest first."""
 
-    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
-        """Keep the state as of a position; batches up to the oldest kept snapshot are deleted."""
+    def save_snapshot(self, position: int, state: Iterable[bytes]) -> None:
+        """Keep the state as of a position, all of its parts or none; batches up to the oldest kept one are deleted.
 
-    def load_snapshot(self) -> tuple[int, bytes] | None:
-        """Return position and state of the newest whole snapshot, or ``None``."""
+        Parts are not empty, and each is taken when the one before is written.
+        """
+
+    def load_snapshot(self) -> tuple[int, Iterator[bytes]] | None:
+        """Return position and parts of the newest whole snapshot, or ``None``; read them before anything else."""
 
     def close(self) -> None:
         """Release the file."""
