@@ -135,7 +135,13 @@ class Outputs(msgspec.Struct, array_like=True):
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to deliver."""
-        return bool(self.alerts or self.points or self.readings or self.quarantined or self.ledger or self.reductions)
+        return self.rows > 0
+
+    @property
+    def rows(self) -> int:
+        """What a store writes for it, rows."""
+        of_stores = len(self.alerts) + len(self.points) + len(self.readings)
+        return of_stores + len(self.quarantined) + len(self.ledger) + len(self.reductions)
 
 
 class Delivery(Protocol):
@@ -237,8 +243,11 @@ class Outbox(Protocol):
     def flush(self) -> None:
         """Make everything appended so far durable."""
 
-    def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane; none of a lane that the store does not take."""
+    def pending(self, store: str, lane: Lane, rows: int) -> list[Entry]:
+        """Return a store's oldest undelivered entries of a lane; none of a lane that the store does not take.
+
+        No more than hold so many rows, but for what the last one has beyond: that bounds the memory of a backlog.
+        """
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a store's cursor past an entry; entries that every store has passed are deleted."""

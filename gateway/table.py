@@ -43,7 +43,7 @@ class Table:
         return self._rows
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Return a column, shape ``(capacity, …)``; writing to it changes the state. Rows without device mean nothing."""
+        """Return a column, shape ``(capacity, …)``; writing to it changes the state. Rows of no device mean nothing."""
         return self._arrays[name]
 
     def columns(self) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -197,12 +197,17 @@ class FakeOutbox:
         """Count."""
         self.flushes += 1
 
-    def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane; none of a lane that it does not take."""
+    def pending(self, store: str, lane: Lane, rows: int) -> list[Entry]:
+        """Return a store's oldest undelivered entries of a lane, up to so many rows and what the last has beyond."""
         if (store, lane) not in self.cursors:
             return []
         waiting = sorted(entry for entry in self.entries[lane] if entry > self.cursors[store, lane])
-        return [Entry(e, msgspec.msgpack.decode(self.entries[lane][e], type=Outputs)) for e in waiting[:limit]]
+        found: list[Entry] = []
+        for entry in waiting:
+            if sum(one.outputs.rows for one in found) >= rows:
+                break
+            found.append(Entry(entry, msgspec.msgpack.decode(self.entries[lane][entry], type=Outputs)))
+        return found
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a cursor, and forget what every store has passed."""
