@@ -49,9 +49,9 @@ LANES: Final[tuple[tuple[Lane, ...], ...]] = (("alerts",), ("features", "raw"))
 ALERTS: Final = LANES[:1]
 """What never waits for company."""
 GATHERED_S: Final = 1.0
-"""Time between two writes of what is no alert, seconds: a write costs as much as hundreds of points, and a page of the
-local store's indices is touched once for all that it gets meanwhile."""
-ROWS_A_WRITE: Final = 8000
+"""Time between two writes of what is no alert, seconds, unless a whole load waits: a write costs as much as hundreds of
+points, and a page of the local store's indices is touched once for all that it gets meanwhile."""
+ROWS_A_WRITE: Final = 4000
 """Rows of a lane that one write to a store takes, about; bounds the memory of a backlog."""
 MESSAGES_GATHERED: Final = 20_000
 """Messages that wait for a commit at most, where a loss window is declared; bounds their memory."""
@@ -144,7 +144,7 @@ async def ingest(parts: Parts, flow: Flow) -> None:
     except StorageFullError as error:
         log.warning("stopped without room", error=str(error))  # what was not acknowledged comes again
     finally:
-        await flow.received.put(Ask.END)
+        await flow.hand_on(Ask.END)
 
 
 async def gather(parts: Parts, flow: Flow, first: Sequence[Message], interval_s: float) -> None:
@@ -182,7 +182,7 @@ async def take(
     async with flow.in_order:
         batch = await journal(parts, flow, messages)
         acknowledge()
-        await flow.received.put(batch)
+        await flow.hand_on(batch)
 
 
 async def journal(parts: Parts, flow: Flow, messages: Sequence[Message]) -> Batch:
@@ -250,7 +250,7 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
     while True:
         filled.clear()
         closing = flow.closing.is_set()  # before looking: what was appended earlier is seen
-        due = closing or now_s() >= due_s
+        due = closing or now_s() >= due_s or parts.outbox.fresh_rows >= ROWS_A_WRITE
         try:
             lanes, rows = await deliver_once(parts, flow, store, LANES if due else ALERTS)
         except (StoreUnavailableError, StorageFullError) as error:

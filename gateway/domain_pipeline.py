@@ -160,7 +160,7 @@ class DomainPipeline:
     def flush(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window and every span that holds a sample."""
         self.close_windows(devices, outputs)
-        outputs.points += summary_points(self._domain, self._summaries.flush(), devices)
+        outputs.points += summary_points(self._domain, self._summaries.flush(), self._tags_of(devices))
 
     def close_windows(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window that holds a sample."""
@@ -264,7 +264,7 @@ class DomainPipeline:
         touched: set[int] = set()
         for blocks in self._windows.blocks():
             outputs.readings += block_readings(blocks, devices)
-            outputs.points += summary_points(self._domain, self._summaries.add(blocks), devices)
+            outputs.points += summary_points(self._domain, self._summaries.add(blocks), self._tags_of(devices))
             touched.update(blocks.device.tolist())
         for strays in self._windows.strays():
             outputs.readings += stray_readings(strays, devices)

@@ -30,6 +30,16 @@ _decode_of_domain = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 _decode_answer = msgspec.json.Decoder(Acknowledgement).decode
 
 
+class _Head(msgspec.Struct, array_like=True):
+    """The first part of the state."""
+
+    messages: int
+    quarantined: int
+    intake: bytes
+    carried: Outputs
+    answered: int = 0
+
+
 class Pipeline:
     """All domains of one gateway."""
 
@@ -110,7 +120,7 @@ class Pipeline:
 
         Whoever writes each part before taking the next has the state of ten thousand devices in memory once.
         """
-        yield _encode((self._messages, self._quarantined, self._intake.dump(), self._carried, self.answered))
+        yield _encode(_Head(self._messages, self._quarantined, self._intake.dump(), self._carried, self.answered))
         for name, domain in self._domains.items():
             for part in domain.dump():
                 yield _encode((name, part))
@@ -121,10 +131,10 @@ class Pipeline:
         Where windows are cut otherwise now they begin anew; samples that waited in open ones go out as they are.
         """
         parts = iter(parts)
-        self._messages, self._quarantined, intake, self._carried, self.answered = msgspec.msgpack.decode(
-            next(parts), type=tuple[int, int, bytes, Outputs, int]
-        )
-        self._intake.load(intake)
+        head = msgspec.msgpack.decode(next(parts), type=_Head)
+        self._messages, self._quarantined = head.messages, head.quarantined
+        self._carried, self.answered = head.carried, head.answered
+        self._intake.load(head.intake)
         for name, of_domain in groupby(map(_decode_of_domain, parts), key=itemgetter(0)):
             if name in self._domains:
                 own = (part for _, part in of_domain)

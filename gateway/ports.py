@@ -237,6 +237,10 @@ class Outbox(Protocol):
     def position(self) -> int:
         """Newest journal position whose outputs are held or were delivered."""
 
+    @property
+    def fresh_rows(self) -> int:
+        """Rows that are in memory alone: a store that takes them soon spares them the disk."""
+
     def append(self, position: int, outputs: Outputs) -> None:
         """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing."""
 

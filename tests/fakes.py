@@ -197,6 +197,11 @@ class FakeOutbox:
         """Count."""
         self.flushes += 1
 
+    @property
+    def fresh_rows(self) -> int:
+        """Return 0: nothing is in memory alone."""
+        return 0
+
     def pending(self, store: str, lane: Lane, rows: int) -> list[Entry]:
         """Return a store's oldest undelivered entries of a lane, up to so many rows and what the last has beyond."""
         if (store, lane) not in self.cursors:
