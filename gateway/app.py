@@ -51,7 +51,7 @@ ALERTS: Final = LANES[:1]
 GATHERED_S: Final = 1.0
 """Time between two writes of what is no alert, seconds, unless a whole load waits: a write costs as much as hundreds of
 points, and a page of the local store's indices is touched once for all that it gets meanwhile."""
-ROWS_A_WRITE: Final = 4000
+ROWS_A_WRITE: Final = 2500
 """Rows of a lane that one write to a store takes, about; bounds the memory of a backlog."""
 MESSAGES_GATHERED: Final = 20_000
 """Messages that wait for a commit at most, where a loss window is declared; bounds their memory."""

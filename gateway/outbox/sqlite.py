@@ -55,8 +55,8 @@ CREATE TABLE IF NOT EXISTS thinned (one INTEGER PRIMARY KEY CHECK (one = 1), pos
 """
 FRESH_S: Final = 2.0
 """Longest time that an entry stays in memory alone, seconds: twice what a store gathers before it takes a load."""
-FRESH_ROWS: Final = 12_000
-"""Rows that may stay in memory alone, but for one batch's; some 8 MB, for when batches are large and stores slow."""
+FRESH_ROWS: Final = 8_000
+"""Rows that may stay in memory alone, but for one batch's; some 5 MB, for when batches are large and stores slow."""
 ENTRIES_A_STEP: Final = 256
 """Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
 _LAST: Final = 2**62
