@@ -19,7 +19,7 @@ from typing import Any, Final
 from edgefleet.load import Load, messages
 from gateway import plans as planning
 from gateway.alerts import Judge
-from gateway.app import ENTRIES_A_WRITE, LANES
+from gateway.app import LANES, ROWS_A_WRITE
 from gateway.domain_pipeline import DomainPipeline
 from gateway.features import FeatureSet
 from gateway.inference.litert import LiteRtScorer
@@ -121,7 +121,7 @@ def stages(load: Load, *, batch_messages: int) -> Cell:
                 batch = journal.append(time.time(), read.messages)
             outbox.append(batch.position, pipeline.process(batch))
             for lanes in LANES:
-                entries = {lane: outbox.pending("local", lane, ENTRIES_A_WRITE) for lane in lanes}
+                entries = {lane: outbox.pending("local", lane, ROWS_A_WRITE) for lane in lanes}
                 outputs = [entry.outputs for lane in lanes for entry in entries[lane]]
                 with watch.on("local store"):
                     store._write(outputs)  # noqa: SLF001  # its thread left out

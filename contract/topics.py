@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from sys import intern
 from typing import Final, Literal
 
 from contract.errors import TopicError
@@ -72,7 +73,7 @@ def parse_device_topic(topic: str) -> tuple[DeviceId, DeviceLeaf]:
         message = f"topic {topic!r} is not {_FLEET}/SITE/DOMAIN/DEVICE/telemetry, state or alert"
         raise TopicError(message)
     site, domain, device, leaf = match.groups()
-    return DeviceId(site, domain, device), leaf  # type: ignore[return-value]  # the pattern allows these three
+    return DeviceId(intern(site), intern(domain), device), leaf  # type: ignore[return-value]  # the pattern allows these three
 
 
 def telemetry(device: DeviceId) -> str:

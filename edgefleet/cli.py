@@ -148,7 +148,8 @@ def gateway(
     """
     from edgefleet.lean import absent
 
-    with absent("rich"):  # structlog's tracebacks would be colourful: 6 MB, and a fifth of a second of the start
+    # structlog's tracebacks would be colourful: 6 MB, and a fifth of a second of the start; greenlet is another MB
+    with absent("rich", "greenlet"):
         import structlog  # noqa: F401
 
     from gateway.settings_file import load

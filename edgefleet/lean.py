@@ -1,4 +1,4 @@
-"""Keeps a library from loading another that it would use only to be pretty."""
+"""Keeps a library from loading others that it would use only to be pretty, or for what is not done here."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def absent(name: str) -> Iterator[None]:
-    """Make an optional import of ``name`` find nothing while the context lasts; one that is there already stays."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]  # as the import system itself marks what is not there
+def absent(*names: str) -> Iterator[None]:
+    """Make optional imports of ``names`` find nothing while the context lasts; one that is there already stays."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # as the import system itself marks what is not there
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in hidden:
+            del sys.modules[name]

@@ -7,7 +7,6 @@ of two such sums, so results are the same to the bit however the samples were ba
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +30,7 @@ from gateway.frames import (
     WindowSpec,
 )
 from gateway.horizons import Buckets
+from gateway.state_parts import Arrays, named, under
 from gateway.sums import Sums, moments, total
 from gateway.table import Column, Table
 from gateway.unrest import Unrest
@@ -131,19 +131,19 @@ class Aggregates:
             table.grow(devices)
 
     def dump(self) -> dict[str, NDArray[Any]]:
-        """Return the state as named arrays."""
-        return {
-            f"{part}.{name}": array for part, table in self._tables().items() for name, array in table.dump().items()
-        }
+        """Return views of the state."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for part, table in self._tables().items():
+            arrays |= named(part, table.dump())
+        return arrays
 
-    def load(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load(self, state: Arrays) -> None:
         """Take the state of a dump.
 
         :raises ValueError: it was made with other settings
         """
         for part, table in self._tables().items():
-            start = f"{part}."
-            table.load({name.removeprefix(start): array for name, array in state.items() if name.startswith(start)})
+            table.load(under(part, state))
 
     def _tables(self) -> dict[str, Table]:
         tables = {"life": self._table} | {f"h{key:g}": buckets.table for key, buckets in self._buckets.items()}

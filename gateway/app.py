@@ -49,10 +49,10 @@ LANES: Final[tuple[tuple[Lane, ...], ...]] = (("alerts",), ("features", "raw"))
 ALERTS: Final = LANES[:1]
 """What never waits for company."""
 GATHERED_S: Final = 1.0
-"""Time between two writes of what is no alert, seconds: a write costs as much as hundreds of points, and a page of the
-local store's indices is touched once for all that it gets meanwhile."""
-ENTRIES_A_WRITE: Final = 256
-"""Outbox entries of a lane that one write to a store takes; bounds the memory of a backlog."""
+"""Time between two writes of what is no alert, seconds, unless a whole load waits: a write costs as much as hundreds of
+points, and a page of the local store's indices is touched once for all that it gets meanwhile."""
+ROWS_A_WRITE: Final = 2500
+"""Rows of a lane that one write to a store takes, about; bounds the memory of a backlog."""
 MESSAGES_GATHERED: Final = 20_000
 """Messages that wait for a commit at most, where a loss window is declared; bounds their memory."""
 ANSWERS_EVERY_S: Final = 1.0
@@ -144,7 +144,7 @@ async def ingest(parts: Parts, flow: Flow) -> None:
     except StorageFullError as error:
         log.warning("stopped without room", error=str(error))  # what was not acknowledged comes again
     finally:
-        await flow.received.put(Ask.END)
+        await flow.hand_on(Ask.END)
 
 
 async def gather(parts: Parts, flow: Flow, first: Sequence[Message], interval_s: float) -> None:
@@ -182,7 +182,7 @@ async def take(
     async with flow.in_order:
         batch = await journal(parts, flow, messages)
         acknowledge()
-        await flow.received.put(batch)
+        await flow.hand_on(batch)
 
 
 async def journal(parts: Parts, flow: Flow, messages: Sequence[Message]) -> Batch:
@@ -233,10 +233,12 @@ async def process(parts: Parts, flow: Flow) -> None:
 
 
 async def keep_state(parts: Parts, flow: Flow, position: int) -> None:
-    """Save a snapshot; only after the outputs that led to it are durable, since replay starts behind it."""
-    state = parts.pipeline.dump()
+    """Save a snapshot; only after the outputs that led to it are durable, since replay starts behind it.
+
+    The journal's thread packs the state while it writes; nothing is processed meanwhile.
+    """
     await flow.in_outbox(parts.outbox.flush)
-    await flow.in_journal(lambda: parts.journal.save_snapshot(position, state))
+    await flow.in_journal(lambda: parts.journal.save_snapshot(position, parts.pipeline.dump()))
 
 
 async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
@@ -248,9 +250,9 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
     while True:
         filled.clear()
         closing = flow.closing.is_set()  # before looking: what was appended earlier is seen
-        due = closing or now_s() >= due_s
+        due = closing or now_s() >= due_s or parts.outbox.fresh_rows >= ROWS_A_WRITE
         try:
-            lanes, entries = await deliver_once(parts, flow, store, LANES if due else ALERTS)
+            lanes, rows = await deliver_once(parts, flow, store, LANES if due else ALERTS)
         except (StoreUnavailableError, StorageFullError) as error:
             if closing:
                 return
@@ -262,24 +264,24 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
         backoff.reset()
         if flow.away.pop(store.name, None) is not None:
             log.info("store available again", store=store.name)
-        if not entries:
+        if not rows:
             if closing:
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if due else due_s - now_s()):
                     await filled.wait()
-        elif lanes not in ALERTS and entries < ENTRIES_A_WRITE:
+        elif lanes not in ALERTS and rows < ROWS_A_WRITE:
             due_s = now_s() + GATHERED_S
 
 
 async def deliver_once(
     parts: Parts, flow: Flow, store: Store, groups: Sequence[tuple[Lane, ...]]
 ) -> tuple[tuple[Lane, ...], int]:
-    """Write one load of the first lanes that have any; return these, and how many entries there were, at most."""
+    """Write one load of the first lanes that have any; return these, and the most rows that one of them had."""
     outbox = parts.outbox
     for lanes in groups:
         entries = {
-            lane: await flow.in_outbox(partial(outbox.pending, store.name, lane, ENTRIES_A_WRITE)) for lane in lanes
+            lane: await flow.in_outbox(partial(outbox.pending, store.name, lane, ROWS_A_WRITE)) for lane in lanes
         }
         load = [entry.outputs for of_lane in entries.values() for entry in of_lane]
         if load:
@@ -290,7 +292,7 @@ async def deliver_once(
             for lane, of_lane in entries.items():
                 if of_lane:
                     await flow.in_outbox(partial(outbox.done, store.name, lane, of_lane[-1].id))
-            return lanes, max(map(len, entries.values()))
+            return lanes, max(sum(entry.outputs.rows for entry in of_lane) for of_lane in entries.values())
     return (), 0
 
 

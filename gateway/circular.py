@@ -6,6 +6,7 @@ of Best and Fisher (1981) for few events.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -19,7 +20,7 @@ _FEW: Final = 16
 _TERMS: Final = 120
 _REACH: Final = 9.0
 """Half the width, in units of ``1 / sqrt(concentration)``, beyond which a von Mises density is nil."""
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
+_NODES: Final = 48
 
 
 def direction(sums: Doubles) -> Doubles:
@@ -48,10 +49,18 @@ def unusual(sums: Doubles, angle: Doubles) -> Doubles:
     kappa, mean = concentration(sums), direction(sums)
     distance = np.abs(np.mod(angle - mean + np.pi, 2 * np.pi) - np.pi)
     half = np.minimum(distance, _REACH / np.sqrt(np.maximum(kappa, 1e-9))) / 2
-    points = half[..., None] * (_NODES + 1)
+    nodes, weights = _quadrature()
+    points = half[..., None] * (nodes + 1)
     density = np.exp(kappa[..., None] * (np.cos(points) - 1))
-    share: Doubles = half * (density * _WEIGHTS).sum(axis=-1) / (np.pi * np.i0(kappa) * np.exp(-kappa))
+    share: Doubles = half * (density * weights).sum(axis=-1) / (np.pi * np.i0(kappa) * np.exp(-kappa))
     return np.clip(share, 0.0, 1.0)
+
+
+@cache
+def _quadrature() -> tuple[Doubles, Doubles]:
+    """Return Gauss and Legendre's nodes and weights; made when needed, since that loads a library of 3 MB."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
 
 
 def _most_likely(length: Doubles) -> Doubles:

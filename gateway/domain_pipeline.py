@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Final, Protocol
@@ -21,7 +21,7 @@ from contract.domains import Domain
 from contract.messages import Alert, DeviceState, Reason
 from contract.points import CLOCK_QUALITY, COVERAGE, MODEL_VERSION, SCORE, Point
 from contract.topics import DeviceId
-from gateway import alerts, reasons
+from gateway import alerts, reasons, state_parts
 from gateway.alerts import Judge, Rule
 from gateway.calendars import Calendar
 from gateway.clocks import Clocks
@@ -36,6 +36,7 @@ from gateway.records import distinct
 from gateway.rows import block_readings, nanoseconds_of, stray_readings, summary_points
 from gateway.sensors import Sensors
 from gateway.silence import Silence
+from gateway.state_parts import named, under
 from gateway.summaries import Summaries
 from gateway.windows import Windows
 
@@ -86,7 +87,7 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 class Room(Protocol):
-    """A part with state."""
+    """A part with little state."""
 
     def dump(self) -> bytes:
         """Return the state."""
@@ -113,8 +114,6 @@ class DomainPipeline:
         self._limits = {limit.name: limit for limit in plan.limits}
         self.judge = Judge(plan.domain.name, plan.rules)
         self._rooms: tuple[Room, ...] = (
-            self._windows,
-            self._summaries,
             self._ledger,
             self._sensors,
             self._silence,
@@ -161,7 +160,7 @@ class DomainPipeline:
     def flush(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window and every span that holds a sample."""
         self.close_windows(devices, outputs)
-        outputs.points += summary_points(self._domain, self._summaries.flush(), devices)
+        outputs.points += summary_points(self._domain, self._summaries.flush(), self._tags_of(devices))
 
     def close_windows(self, devices: Sequence[DeviceId], outputs: Outputs) -> None:
         """Close every window that holds a sample."""
@@ -223,21 +222,27 @@ class DomainPipeline:
             outputs.ledger += self._ledger.lines(indices, devices)
             self._unsettled = self._unsettled - due
 
-    def dump(self) -> bytes:
-        """Return the state."""
+    def dump(self) -> Iterator[bytes]:
+        """Yield the state in parts; nothing may be processed before the last one."""
         rooms = [room.dump() for room in self._rooms]
-        return msgspec.msgpack.encode((self.statistics, sorted(self._unsettled), self.cut, rooms))
+        yield msgspec.msgpack.encode((self.statistics, sorted(self._unsettled), self.cut, rooms))
+        yield from state_parts.cut(named("windows", self._windows.dump()) | named("summaries", self._summaries.dump()))
 
-    def load(self, state: bytes, devices: Sequence[DeviceId], outputs: Outputs) -> None:
-        """Take over a state that :meth:`dump` returned; append what cannot go on in it."""
+    def load(self, parts: Iterable[bytes], devices: Sequence[DeviceId], outputs: Outputs) -> None:
+        """Take over a state that :meth:`dump` yielded; append what cannot go on in it."""
+        parts = iter(parts)
         self.statistics, self._unsettled, cut, states = msgspec.msgpack.decode(
-            state, type=tuple[Statistics, set[int], tuple[str, ...], list[bytes]]
+            next(parts), type=tuple[Statistics, set[int], tuple[str, ...], list[bytes]]
         )
-        for room, part in zip(self._rooms, states, strict=True):
-            if cut == self.cut or room not in (self._windows, self._summaries, self._sensors):
-                room.load(part)
-            elif room is self._windows and cut[1:] == self.cut[1:]:
-                outputs.readings += stray_readings(Windows.held(part), devices)
+        for room, state in zip(self._rooms, states, strict=True):
+            if cut == self.cut or room is not self._sensors:
+                room.load(state)
+        found = state_parts.joined(parts)
+        if cut == self.cut:
+            self._windows.load(under("windows", found))
+            self._summaries.load(under("summaries", found))
+        elif cut[1:] == self.cut[1:]:
+            outputs.readings += stray_readings(Windows.held(under("windows", found)), devices)
         outputs.alerts += self.judge.retire()
         self._tags.clear()
 
@@ -259,7 +264,7 @@ class DomainPipeline:
         touched: set[int] = set()
         for blocks in self._windows.blocks():
             outputs.readings += block_readings(blocks, devices)
-            outputs.points += summary_points(self._domain, self._summaries.add(blocks), devices)
+            outputs.points += summary_points(self._domain, self._summaries.add(blocks), self._tags_of(devices))
             touched.update(blocks.device.tolist())
         for strays in self._windows.strays():
             outputs.readings += stray_readings(strays, devices)

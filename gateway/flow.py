@@ -117,6 +117,18 @@ class Flow:
         await self.received.put(change)
         await change.done.wait()
 
+    async def hand_on(self, given: Batch | Ask) -> None:
+        """Put something into the queue; wait for room only as long as somebody takes from it."""
+        if not self.received.full():
+            self.received.put_nowait(given)
+            return
+        waits = [asyncio.ensure_future(one) for one in (self.received.put(given), self.closing.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def in_journal(self, call: Callable[[], T]) -> T:
         """Run a call on the journal's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._journal_thread, call)

@@ -10,9 +10,10 @@ of the batches: ``dump`` and ``load`` make it a snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from math import isnan
-from typing import Final
+from operator import itemgetter
 
 import msgspec
 
@@ -24,17 +25,17 @@ from gateway.intake import Intake, IntakeLimits
 from gateway.ports import ANSWER, Batch, Outputs
 from gateway.sources.router import Sources
 
-_ARRAY_OF_6: Final = 0x96
-_MAP_16: Final = 0xDE
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
+_decode_of_domain = msgspec.msgpack.Decoder(tuple[str, bytes]).decode
 _decode_answer = msgspec.json.Decoder(Acknowledgement).decode
 
 
-class _State(msgspec.Struct, array_like=True):
+class _Head(msgspec.Struct, array_like=True):
+    """The first part of the state."""
+
     messages: int
     quarantined: int
     intake: bytes
-    domains: dict[str, bytes]
     carried: Outputs
     answered: int = 0
 
@@ -114,32 +115,30 @@ class Pipeline:
             sum(part.alerts for part in parts),
         )
 
-    def dump(self) -> bytearray:
-        """Return the whole state."""
-        state = bytearray((_ARRAY_OF_6,))
-        for part in (self._messages, self._quarantined, self._intake.dump()):
-            _encoder.encode_into(part, state, -1)
-        # one domain after the other, so that the state of ten thousand devices is in memory once more, and not twice
-        state += bytes((_MAP_16,)) + len(self._domains).to_bytes(2, "big")
-        for name, domain in self._domains.items():
-            _encoder.encode_into(name, state, -1)
-            _encoder.encode_into(domain.dump(), state, -1)
-        for last in (self._carried, self.answered):
-            _encoder.encode_into(last, state, -1)
-        return state
+    def dump(self) -> Iterator[bytes]:
+        """Yield the whole state in parts, of about a megabyte at most; nothing may be processed before the last one.
 
-    def load(self, state: bytes | bytearray) -> None:
-        """Take over a state that :meth:`dump` returned, of other plans too; a domain that is new starts empty.
+        Whoever writes each part before taking the next has the state of ten thousand devices in memory once.
+        """
+        yield _encode(_Head(self._messages, self._quarantined, self._intake.dump(), self._carried, self.answered))
+        for name, domain in self._domains.items():
+            for part in domain.dump():
+                yield _encode((name, part))
+
+    def load(self, parts: Iterable[bytes]) -> None:
+        """Take over a state that :meth:`dump` yielded, of other plans too; a domain that is new starts empty.
 
         Where windows are cut otherwise now they begin anew; samples that waited in open ones go out as they are.
         """
-        loaded = msgspec.msgpack.decode(state, type=_State)
-        self._messages, self._quarantined = loaded.messages, loaded.quarantined
-        self._carried, self.answered = loaded.carried, loaded.answered
-        self._intake.load(loaded.intake)
-        for name, domain in self._domains.items():
-            if name in loaded.domains:
-                domain.load(loaded.domains[name], self._intake.devices(name), self._carried)
+        parts = iter(parts)
+        head = msgspec.msgpack.decode(next(parts), type=_Head)
+        self._messages, self._quarantined = head.messages, head.quarantined
+        self._carried, self.answered = head.carried, head.answered
+        self._intake.load(head.intake)
+        for name, of_domain in groupby(map(_decode_of_domain, parts), key=itemgetter(0)):
+            if name in self._domains:
+                own = (part for _, part in of_domain)
+                self._domains[name].load(own, self._intake.devices(name), self._carried)
 
     def change(self, plans: Sequence[Plan], limits: IntakeLimits, sources: Sources) -> None:
         """Go on with other plans from the state as it is, between two batches.

@@ -6,7 +6,7 @@ Blocking ports (journal, outbox) are called from a worker thread of the wiring, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
@@ -135,7 +135,13 @@ class Outputs(msgspec.Struct, array_like=True):
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to deliver."""
-        return bool(self.alerts or self.points or self.readings or self.quarantined or self.ledger or self.reductions)
+        return self.rows > 0
+
+    @property
+    def rows(self) -> int:
+        """What a store writes for it, rows."""
+        of_stores = len(self.alerts) + len(self.points) + len(self.readings)
+        return of_stores + len(self.quarantined) + len(self.ledger) + len(self.reductions)
 
 
 class Delivery(Protocol):
@@ -193,11 +199,14 @@ class Journal(Protocol):
     def read(self, after: int) -> Iterator[Batch]:
         """Yield the batches after a position, oldest first."""
 
-    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
-        """Keep the state as of a position; batches up to the oldest kept snapshot are deleted."""
+    def save_snapshot(self, position: int, state: Iterable[bytes]) -> None:
+        """Keep the state as of a position, all of its parts or none; batches up to the oldest kept one are deleted.
 
-    def load_snapshot(self) -> tuple[int, bytes] | None:
-        """Return position and state of the newest whole snapshot, or ``None``."""
+        Parts are not empty, and each is taken when the one before is written.
+        """
+
+    def load_snapshot(self) -> tuple[int, Iterator[bytes]] | None:
+        """Return position and parts of the newest whole snapshot, or ``None``; read them before anything else."""
 
     def close(self) -> None:
         """Release the file."""
@@ -228,14 +237,21 @@ class Outbox(Protocol):
     def position(self) -> int:
         """Newest journal position whose outputs are held or were delivered."""
 
+    @property
+    def fresh_rows(self) -> int:
+        """Rows that are in memory alone: a store that takes them soon spares them the disk."""
+
     def append(self, position: int, outputs: Outputs) -> None:
         """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing."""
 
     def flush(self) -> None:
         """Make everything appended so far durable."""
 
-    def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane; none of a lane that the store does not take."""
+    def pending(self, store: str, lane: Lane, rows: int) -> list[Entry]:
+        """Return a store's oldest undelivered entries of a lane; none of a lane that the store does not take.
+
+        No more than hold so many rows, but for what the last one has beyond: that bounds the memory of a backlog.
+        """
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a store's cursor past an entry; entries that every store has passed are deleted."""

@@ -236,7 +236,7 @@ class RetentionSettings(_Section):
 class QueueSettings(_Section):
     """Bounds inside the process."""
 
-    batches: int = Field(64, ge=1, le=4096)
+    batches: int = Field(2, ge=1, le=4096)
     """Journaled batches that may wait to be processed; when full, ingest waits and the broker holds the backlog."""
     tick_s: float = Field(5.0, ge=0.1, le=3600)
     """Longest time without a journal entry while connected, seconds: how finely silence is judged."""

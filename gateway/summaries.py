@@ -7,8 +7,7 @@ are first summed within (hop, quarter), then these sums in order of time: the sa
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar
 from gateway.frames import Blocks, Doubles, Flags, Integers, Moments, Singles, WindowSpec
+from gateway.state_parts import Arrays, named, under
 from gateway.sums import Sums, moments, total
 from gateway.table import Column, Table
 
@@ -119,25 +119,20 @@ class Summaries:
         reference: Doubles = self._reference["reference"]
         return [s for unit in self._units.values() if (s := unit.flush(reference)) is not None]
 
-    def dump(self) -> bytes:
-        """Return the state."""
-        file = io.BytesIO()
-        arrays: dict[str, Any] = {
-            f"{part}.{name}": array for part, table in self._tables().items() for name, array in table.dump().items()
-        }
-        np.savez(file, **arrays)
-        return file.getvalue()
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return views of the state."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for part, table in self._tables().items():
+            arrays |= named(part, table.dump())
+        return arrays
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: Arrays) -> None:
         """Take the state of a dump.
 
         :raises ValueError: the dump was made with other settings
         """
-        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
-            loaded: Mapping[str, NDArray[Any]] = dict(arrays)
         for part, table in self._tables().items():
-            start = f"{part}."
-            table.load({name.removeprefix(start): array for name, array in loaded.items() if name.startswith(start)})
+            table.load(under(part, state))
 
     def _tables(self) -> dict[str, Table]:
         return {"reference": self._reference} | {name: unit.table for name, unit in self._units.items()}

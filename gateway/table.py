@@ -1,16 +1,23 @@
-"""State of many devices as columns: one array a quantity, one row a device; grows by doubling.
+"""State of many devices as columns: one array a quantity, one row a device; room for them doubles.
 
-State that is a handful of arrays is updated for a whole batch at once, and is saved and loaded as it stands.
+State that is a handful of arrays is updated for a whole batch at once, and is saved and loaded as it stands. Large
+columns are mapped from the system by themselves: room that no device has yet takes no memory, and a column that was
+outgrown leaves no hole.
 """
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+MAPPED_BYTES: Final = 64 * 2**10
+"""Columns from this size on are mapped; below, rounding to pages would cost more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Table:
     def __init__(self, columns: Mapping[str, Column]) -> None:
         """Start with no device."""
         self._columns = dict(columns)
-        self._arrays = {name: self._empty(column, 0) for name, column in columns.items()}
+        self._arrays = {name: _zeros(column, 0) for name, column in columns.items()}
         self._rows = 0
 
     def __len__(self) -> int:
@@ -36,7 +43,7 @@ class Table:
         return self._rows
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Return a column, shape ``(capacity, …)``; writing to it changes the state."""
+        """Return a column, shape ``(capacity, …)``; writing to it changes the state. Rows of no device mean nothing."""
         return self._arrays[name]
 
     def columns(self) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -46,18 +53,19 @@ class Table:
     @property
     def bytes_per_device(self) -> int:
         """Size of one row."""
-        return sum(int(np.prod(c.shape)) * np.dtype(c.dtype).itemsize for c in self._columns.values())
+        return sum(prod(c.shape) * np.dtype(c.dtype).itemsize for c in self._columns.values())
 
     def grow(self, rows: int) -> None:
         """Make room for devices ``0 … rows - 1``."""
+        if rows <= self._rows:
+            return
         capacity = len(next(iter(self._arrays.values())))
         if rows > capacity:
-            capacity = max(rows, 2 * capacity)
-            for name, column in self._columns.items():
-                array = self._empty(column, capacity)
-                array[: self._rows] = self._arrays[name][: self._rows]
-                self._arrays[name] = array
-        self._rows = max(self._rows, rows)
+            self._make_room(max(rows, 2 * capacity))
+        for name, column in self._columns.items():
+            if column.fill != 0:
+                self._arrays[name][self._rows : rows] = column.fill
+        self._rows = rows
 
     def dump(self) -> dict[str, NDArray[Any]]:
         """Return a view of every column, for the devices there are: to be written out before anything else is done."""
@@ -74,9 +82,23 @@ class Table:
                 raise ValueError(
                     f"state: column {name!r} is missing or of another shape; it was saved with other settings."
                 )
-        self._arrays = {name: state[name].copy() for name in self._columns}
-        self._rows = len(next(iter(self._arrays.values())))
+        rows = len(state[next(iter(self._columns))])
+        self._rows = 0
+        self._make_room(rows)
+        for name, array in self._arrays.items():
+            array[:] = state[name]
+        self._rows = rows
 
-    @staticmethod
-    def _empty(column: Column, rows: int) -> NDArray[Any]:
-        return np.full((rows, *column.shape), column.fill, column.dtype)
+    def _make_room(self, capacity: int) -> None:
+        for name, column in self._columns.items():
+            array = _zeros(column, capacity)
+            array[: self._rows] = self._arrays[name][: self._rows]
+            self._arrays[name] = array
+
+
+def _zeros(column: Column, rows: int) -> NDArray[Any]:
+    shape, dtype = (rows, *column.shape), np.dtype(column.dtype)
+    size_bytes = prod(shape) * dtype.itemsize
+    if size_bytes < MAPPED_BYTES:
+        return np.zeros(shape, dtype)
+    return np.frombuffer(mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype).reshape(shape)

@@ -13,6 +13,7 @@ from gateway.flow import Flow, Parts
 from gateway.health import health_point
 from gateway.ports import Keep, Outputs, StorageFullError, StoreUnavailableError
 from gateway.settings import Settings
+from gateway.tuning import give_back
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ async def upkeep(parts: Parts, flow: Flow) -> None:
     while not flow.closing.is_set():
         with suppress(StorageFullError):
             await relieve(parts, flow)
+        give_back()
         now_s = parts.clock.monotonic_s()
         if now_s - pruned_s >= PRUNE_EVERY_S:
             with suppress(StoreUnavailableError):

@@ -13,7 +13,6 @@ together. Stretches without any sample are left out of it: a gap of days costs n
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -40,6 +39,7 @@ from gateway.frames import (
 )
 from gateway.records import distinct
 from gateway.slots import Placed, Slots, place
+from gateway.state_parts import Arrays
 from gateway.table import Column, Table
 
 __all__ = ["Added", "Blocks", "Events", "Frames", "History", "Strays", "WindowSpec", "Windows"]
@@ -145,30 +145,24 @@ class Windows:
             values, times = self._timeline(devices, index)
             self._seal(devices, index, values, times, np.repeat(newest[:, None], count, axis=1))
 
-    def dump(self) -> bytes:
-        """Return the state; drain before, what is not drained is not in it."""
-        file = io.BytesIO()
-        arrays: dict[str, Any] = self._table.dump() | self._aggregates.dump()
-        np.savez(file, **arrays)
-        return file.getvalue()
+    def dump(self) -> dict[str, NDArray[Any]]:
+        """Return views of the state; drain before, what is not drained is not in it."""
+        return self._table.dump() | self._aggregates.dump()
 
     @staticmethod
-    def held(state: bytes) -> Strays:
+    def held(state: Arrays) -> Strays:
         """Return the samples that wait in the open hops of a dump, whatever settings it was made with."""
-        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
-            times, values = arrays["times"], arrays["values"]
+        times, values = state["times"], state["values"]
         device, slot = np.nonzero(~np.isnan(times))
         return Strays(device, times[device, slot], values[:, -times.shape[1] :][device, slot])
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: Arrays) -> None:
         """Take the state of a dump; from there on everything is bit-identical.
 
         :raises ValueError: the dump was made with other settings
         """
-        with np.load(io.BytesIO(state), allow_pickle=False) as arrays:
-            loaded = dict(arrays)
-        self._aggregates.load(loaded)
-        self._table.load(loaded)
+        self._aggregates.load(state)
+        self._table.load(state)
 
     def _add(self, device: Integers, ts: Doubles, values: Singles, repeated: Flags, masks: NDArray[np.bool_]) -> None:
         order = np.argsort(device, kind="stable")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -135,18 +135,19 @@ class FakeJournal:
             if position > after:
                 yield self.disk.batches[position]
 
-    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
+    def save_snapshot(self, position: int, state: Iterable[bytes]) -> None:
         """Keep the two newest snapshots, and the batches after the older."""
         snapshots = self.disk.snapshots
-        snapshots[position] = bytes(state)
+        snapshots[position] = list(state)
         newest = sorted(snapshots)[-2:]
         self.disk.snapshots = {kept: snapshots[kept] for kept in newest}
         if len(newest) == 2:
             self.disk.batches = {p: batch for p, batch in self.disk.batches.items() if p > newest[0]}
 
-    def load_snapshot(self) -> tuple[int, bytes] | None:
+    def load_snapshot(self) -> tuple[int, Iterator[bytes]] | None:
         """Return the newest snapshot."""
-        return max(self.disk.snapshots.items(), default=None)
+        newest = max(self.disk.snapshots.items(), default=None)
+        return None if newest is None else (newest[0], iter(newest[1]))
 
     def close(self) -> None:
         """Do nothing."""
@@ -158,7 +159,7 @@ class FakeJournalDisk:
 
     position: int = 0
     batches: dict[int, Batch] = field(default_factory=dict)
-    snapshots: dict[int, bytes] = field(default_factory=dict)
+    snapshots: dict[int, list[bytes]] = field(default_factory=dict)
 
 
 class FakeOutbox:
@@ -196,12 +197,22 @@ class FakeOutbox:
         """Count."""
         self.flushes += 1
 
-    def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
-        """Return a store's oldest undelivered entries of a lane; none of a lane that it does not take."""
+    @property
+    def fresh_rows(self) -> int:
+        """Return 0: nothing is in memory alone."""
+        return 0
+
+    def pending(self, store: str, lane: Lane, rows: int) -> list[Entry]:
+        """Return a store's oldest undelivered entries of a lane, up to so many rows and what the last has beyond."""
         if (store, lane) not in self.cursors:
             return []
         waiting = sorted(entry for entry in self.entries[lane] if entry > self.cursors[store, lane])
-        return [Entry(e, msgspec.msgpack.decode(self.entries[lane][e], type=Outputs)) for e in waiting[:limit]]
+        found: list[Entry] = []
+        for entry in waiting:
+            if sum(one.outputs.rows for one in found) >= rows:
+                break
+            found.append(Entry(entry, msgspec.msgpack.decode(self.entries[lane][entry], type=Outputs)))
+        return found
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a cursor, and forget what every store has passed."""

@@ -1,4 +1,4 @@
-"""The journal in one SQLite file: a row a batch, a row a snapshot, each with its checksum.
+"""The journal in one SQLite file: a row a batch, a row for each part of a snapshot, all with their checksums.
 
 The write-ahead log is synced once a batch (``synchronous=FULL``), so what :meth:`SqliteJournal.append` returned
 survives a power cut.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +35,20 @@ SNAPSHOTS_KEPT: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS batches (
     position INTEGER PRIMARY KEY, received_s REAL NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS snapshots (position INTEGER PRIMARY KEY, crc INTEGER NOT NULL, state BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS snapshot_parts (
+    position INTEGER NOT NULL, part INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (position, part));
 CREATE TABLE IF NOT EXISTS losses (first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 """
+_TIDY: Final = """
+DELETE FROM snapshot_parts WHERE position IN (SELECT position FROM snapshot_parts GROUP BY position
+    HAVING count(*) <= max(part) OR min(length(body)) > 0);
+"""
+"""Drops snapshots of which damage took a part."""
+_END: Final = b""
+"""The last part of every snapshot, so that one that is cut short is known."""
 _HEAD: Final = struct.Struct("<qd")
+_PART_HEAD: Final = struct.Struct("<qq")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
@@ -93,9 +104,10 @@ class SqliteJournal:
         self._connection, self.salvage = open_database(
             path,
             _SCHEMA,
-            {"batches": _batch_is_whole, "snapshots": _snapshot_is_whole, "losses": None},
+            {"batches": _batch_is_whole, "snapshot_parts": _part_is_whole, "losses": None},
             synchronous=synchronous,
             exclusive=True,
+            tidy=_TIDY,
         )
         with closed_on_error(self._connection), translated(path, JournalFullError):
             self._enter_losses(after)
@@ -138,8 +150,10 @@ class SqliteJournal:
                 yield Batch(position, received_s, _decode(body))
                 expected = position + 1
 
-    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
+    def save_snapshot(self, position: int, state: Iterable[bytes]) -> None:
         """Keep the state as of a position, and the one before it; delete the batches that both contain.
+
+        Each part of the state is written before the next is asked for; they become valid together.
 
         While there is one snapshot only, every batch stays: should it be damaged, the beginning stands in for it. Under
         pressure (half of ``max_bytes``) one snapshot has to do.
@@ -149,27 +163,28 @@ class SqliteJournal:
         pressed = self._max_bytes is not None and self._size_bytes > self._max_bytes / 2
         keep = 1 if pressed else SNAPSHOTS_KEPT
         with translated(self._path, JournalFullError), transaction(self._connection):
-            execute = self._connection.execute
-            row = (position, _snapshot_crc(position, state), len(state))
-            execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, zeroblob(?))", row)
-            with self._connection.blobopen("snapshots", "state", position) as blob:
-                blob.write(state)  # page by page; a bound value would be copied twice, whole
-            newest = execute("SELECT position FROM snapshots ORDER BY position DESC LIMIT ?", (keep,)).fetchall()
+            execute, written_bytes = self._connection.execute, 0
+            execute("DELETE FROM snapshot_parts WHERE position = ?", (position,))
+            for part, body in enumerate(chain(state, (_END,))):
+                row = (position, part, _part_crc(position, part, body), body)
+                execute("INSERT INTO snapshot_parts VALUES (?, ?, ?, ?)", row)
+                written_bytes += len(body)
+            newest = self._snapshots()[:keep]
             if len(newest) == keep:
-                (oldest_kept,) = newest[-1]
-                execute("DELETE FROM snapshots WHERE position < ?", (oldest_kept,))
+                oldest_kept = newest[-1]
+                execute("DELETE FROM snapshot_parts WHERE position < ?", (oldest_kept,))
                 execute("DELETE FROM batches WHERE position <= ?", (oldest_kept,))
                 execute("DELETE FROM losses WHERE last <= ?", (oldest_kept,))
-        self._written_bytes += len(state)
+        self._written_bytes += written_bytes
         with translated(self._path):
             self._count()
 
-    def load_snapshot(self) -> tuple[int, bytes] | None:
-        """Return position and state of the newest whole snapshot, or ``None``."""
+    def load_snapshot(self) -> tuple[int, Iterator[bytes]] | None:
+        """Return position and parts of the newest whole snapshot, or ``None``; read them before anything else."""
         with translated(self._path):
-            for row in self._connection.execute("SELECT * FROM snapshots ORDER BY position DESC"):
-                if _snapshot_is_whole(row):
-                    return row[0], row[2]
+            for position in self._snapshots():
+                if self._is_whole(position):
+                    return position, self._state(position)
         return None
 
     def losses(self) -> list[tuple[int, int]]:
@@ -191,6 +206,31 @@ class SqliteJournal:
         """Release the file."""
         self._connection.close()
 
+    def _snapshots(self) -> list[int]:
+        """Return the positions of the snapshots, newest first."""
+        query = "SELECT DISTINCT position FROM snapshot_parts ORDER BY position DESC"
+        return [position for (position,) in self._connection.execute(query)]
+
+    def _parts(self, position: int) -> Iterator[Row]:
+        yield from self._connection.execute(
+            "SELECT * FROM snapshot_parts WHERE position = ? ORDER BY part", (position,)
+        )
+
+    def _state(self, position: int) -> Iterator[bytes]:
+        with translated(self._path):
+            for *_, body in self._parts(position):
+                if body != _END:
+                    yield body
+
+    def _is_whole(self, position: int) -> bool:
+        """Tell whether a snapshot has all its parts, up to the one that ends it."""
+        body = None
+        for expected, row in enumerate(self._parts(position)):
+            _, part, _, body = row
+            if part != expected or not _part_is_whole(row):
+                return False
+        return body == _END
+
     def _check_room(self, more_bytes: int) -> None:
         if self._max_bytes is not None and self._size_bytes + more_bytes > self._max_bytes:
             message = f"{self._size_bytes} bytes of batches wait to be processed; the limit is {self._max_bytes}"
@@ -200,7 +240,7 @@ class SqliteJournal:
         """Remember the positions that have no batch, so that reading takes these gaps, and no others, as known."""
         execute = self._connection.execute
         positions = [position for (position,) in execute("SELECT position FROM batches ORDER BY position")]
-        (base,) = execute("SELECT ifnull(min(position), 0) FROM snapshots").fetchone()
+        (base,) = execute("SELECT ifnull(min(position), 0) FROM snapshot_parts").fetchone()
         starts = [min([base, *(position - 1 for position in positions[:1])]), *positions]
         ends = [*positions, max(after, self._newest()) + 1]
         gaps = [(start + 1, end - 1) for start, end in zip(starts, ends, strict=True) if end > start + 1]
@@ -212,7 +252,7 @@ class SqliteJournal:
     def _newest(self) -> int:
         """Return the newest position that the file knows of."""
         query = """SELECT max(ifnull((SELECT max(position) FROM batches), 0),
-                              ifnull((SELECT max(position) FROM snapshots), 0),
+                              ifnull((SELECT max(position) FROM snapshot_parts), 0),
                               ifnull((SELECT max(last) FROM losses), 0))"""
         (position,) = self._connection.execute(query).fetchone()
         return int(position)
@@ -237,10 +277,13 @@ def _batch_is_whole(row: Row) -> bool:
         return False
 
 
-def _snapshot_crc(position: int, state: bytes | bytearray) -> int:
-    return zlib.crc32(state, position)
+def _part_crc(position: int, part: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(_PART_HEAD.pack(position, part)))
 
 
-def _snapshot_is_whole(row: Row) -> bool:
-    position, crc, state = row
-    return isinstance(state, bytes) and bool(crc == _snapshot_crc(position, state))
+def _part_is_whole(row: Row) -> bool:
+    try:
+        position, part, crc, body = row
+        return bool(crc == _part_crc(position, part, body))
+    except (TypeError, struct.error):  # a flipped bit may change a column's type
+        return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, get_args
 
 from gateway.ports import Entry, Lane, Outputs
@@ -21,12 +20,6 @@ class FreshEntry:
     created_s: float
     """Unix seconds."""
     outputs: Outputs
-
-    @property
-    def rows(self) -> int:
-        """What a store writes for it, rows."""
-        one = self.outputs
-        return len(one.points) + len(one.readings) + len(one.ledger) + len(one.alerts) + len(one.quarantined)
 
 
 class Fresh:
@@ -45,18 +38,17 @@ class Fresh:
     def add(self, lane: Lane, entry: FreshEntry) -> None:
         """Append an entry, newer than all."""
         self._lanes[lane].append(entry)
-        self.rows += entry.rows
+        self.rows += entry.outputs.rows
 
-    def after(self, lane: Lane, position: int, limit: int) -> list[Entry]:
-        """Return the oldest entries behind a position."""
-        waiting = (Entry(one.position, one.outputs) for one in self._lanes[lane] if one.position > position)
-        return list(islice(waiting, limit))
+    def after(self, lane: Lane, position: int) -> Iterator[Entry]:
+        """Yield the entries behind a position, oldest first."""
+        return (Entry(one.position, one.outputs) for one in self._lanes[lane] if one.position > position)
 
     def forget(self, lane: Lane, passed: int) -> None:
         """Drop the entries up to a position."""
         entries = self._lanes[lane]
         while entries and entries[0].position <= passed:
-            self.rows -= entries.popleft().rows
+            self.rows -= entries.popleft().outputs.rows
 
     def clear(self) -> None:
         """Drop all."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -55,8 +55,8 @@ CREATE TABLE IF NOT EXISTS thinned (one INTEGER PRIMARY KEY CHECK (one = 1), pos
 """
 FRESH_S: Final = 2.0
 """Longest time that an entry stays in memory alone, seconds: twice what a store gathers before it takes a load."""
-FRESH_ROWS: Final = 30_000
-"""Rows that may stay in memory alone, but for one batch's; some 20 MB, for when batches are large and stores slow."""
+FRESH_ROWS: Final = 8_000
+"""Rows that may stay in memory alone, but for one batch's; some 5 MB, for when batches are large and stores slow."""
 ENTRIES_A_STEP: Final = 256
 """Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
 _LAST: Final = 2**62
@@ -141,6 +141,11 @@ class SqliteOutbox:
         """Newest journal position whose outputs are held or were delivered."""
         return self._position
 
+    @property
+    def fresh_rows(self) -> int:
+        """Rows that are in memory alone."""
+        return self._fresh.rows
+
     def append(self, position: int, outputs: Outputs) -> None:
         """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing.
 
@@ -173,23 +178,23 @@ class SqliteOutbox:
             finally:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
 
-    def pending(self, store: str, lane: Lane, limit: int) -> list[Entry]:
+    def pending(self, store: str, lane: Lane, rows: int) -> list[Entry]:
         """Return a store's oldest undelivered entries of a lane; none of a lane that it does not take.
+
+        No more than hold so many rows, but for what the last one has beyond.
 
         :raises StorageCorruptError: damage since the file was opened; opening it again salvages it
         """
         if (store, lane) not in self._cursors:
             return []
-        rows: list[Row] = []
-        if self._held[lane].entries:
-            query = f"SELECT * FROM {lane} WHERE position > ? ORDER BY position LIMIT ?"
-            with translated(self._path):
-                rows = self._connection.execute(query, (self._cursors[store, lane], limit)).fetchall()
-        for row in rows:
-            if not _is_whole(row):
-                raise StorageCorruptError(f"entry {row[0]} of lane {lane} is damaged", path=self._path)
-        written = [Entry(position, _decode(body)) for position, _, _, body in rows]
-        return written + self._fresh.after(lane, self._cursors[store, lane], limit - len(written))
+        found = []
+        with translated(self._path):
+            for entry in self._after(lane, self._cursors[store, lane]):
+                found.append(entry)
+                rows -= entry.outputs.rows
+                if rows <= 0:
+                    break
+        return found
 
     def done(self, store: str, lane: Lane, entry_id: int) -> None:
         """Move a store's cursor past an entry; entries that every store has passed are deleted.
@@ -272,22 +277,34 @@ class SqliteOutbox:
             self._write()
         self._connection.close()
 
+    def _after(self, lane: Lane, position: int) -> Iterator[Entry]:
+        """Yield the entries behind a position, oldest first: those in the file, then those in memory."""
+        if self._held[lane].entries:
+            query = f"SELECT * FROM {lane} WHERE position > ? ORDER BY position"
+            for row in self._connection.execute(query, (position,)):
+                if not _is_whole(row):
+                    raise StorageCorruptError(f"entry {row[0]} of lane {lane} is damaged", path=self._path)
+                yield Entry(row[0], _decode(row[-1]))
+        yield from self._fresh.after(lane, position)
+
     def _write(self) -> None:
         """Write what is in memory: entries, cursors and position, all or nothing."""
-        rows = [(lane, entry, _encode(entry.outputs)) for lane, entry in self._fresh]
+        sizes: list[int] = []
         with transaction(self._connection):
             execute = self._connection.execute
-            for lane, entry, body in rows:
+            for lane, entry in self._fresh:
+                body = _encode(entry.outputs)
+                sizes.append(len(body))
                 row = (entry.position, entry.created_s, zlib.crc32(body, entry.position), body)
                 execute(f"INSERT OR REPLACE INTO {lane} VALUES (?, ?, ?, ?)", row)
             for (store, lane), position in self._cursors.items():
                 execute(_SAVE_CURSOR, (store, lane, position))
             execute(_SAVE_POSITION, (self._position,))
-        for lane, entry, body in rows:
+        for (lane, entry), size_bytes in zip(self._fresh, sizes, strict=True):
             held = self._held[lane]
             held.oldest_s = held.oldest_s if held.entries else entry.created_s
             held.entries += 1
-            held.size_bytes += len(body)
+            held.size_bytes += size_bytes
         self._written = self._position
         self._fresh.clear()
 

@@ -10,10 +10,10 @@ import asyncio
 import sqlite3
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -68,13 +68,18 @@ class _Insert:
             for rows in (1, _ROWS_A_STATEMENT)
         )
 
-    def run(self, connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert rows, in order."""
-        whole = len(rows) - len(rows) % _ROWS_A_STATEMENT
-        starts = range(0, whole, _ROWS_A_STATEMENT)
-        values = [list(chain.from_iterable(rows[start : start + _ROWS_A_STATEMENT])) for start in starts]
-        connection.executemany(self._many, values)
-        connection.executemany(self._one, rows[whole:])
+    def run(self, connection: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
+        """Insert rows, in order; each is made when it is due."""
+        remaining = iter(rows)
+        rest: list[tuple[object, ...]] = []
+
+        def statements() -> Iterator[list[object]]:
+            nonlocal rest
+            while len(rest := list(islice(remaining, _ROWS_A_STATEMENT))) == _ROWS_A_STATEMENT:
+                yield list(chain.from_iterable(rest))
+
+        connection.executemany(self._many, statements())
+        connection.executemany(self._one, rest)
 
 
 _PUT_READINGS: Final = _Insert(
@@ -231,11 +236,11 @@ class LocalStore:
         now_s, connection = self._clock(), self._connection
         many = connection.executemany
         many(_PUT_ALERT, [_alert_row(alert, now_s) for outputs in batch for alert in outputs.alerts])
-        _PUT_READINGS.run(connection, [self._readings_row(block) for outputs in batch for block in outputs.readings])
-        _PUT_POINT.run(connection, [self._point_row(point) for outputs in batch for point in outputs.points])
+        _PUT_READINGS.run(connection, (self._readings_row(block) for outputs in batch for block in outputs.readings))
+        _PUT_POINT.run(connection, (self._point_row(point) for outputs in batch for point in outputs.points))
         many(_PUT_QUARANTINED, [_quarantined_row(message) for outputs in batch for message in outputs.quarantined])
-        lines = {line[:3]: line for outputs in batch for line in map(_ledger_row, outputs.ledger)}
-        _PUT_LEDGER.run(connection, list(lines.values()))
+        lines = {(line.site, line.domain, line.device): line for outputs in batch for line in outputs.ledger}
+        _PUT_LEDGER.run(connection, map(_ledger_row, lines.values()))
         many(_PUT_REDUCTION, [_reduction_row(reduction) for outputs in batch for reduction in outputs.reductions])
 
     def _readings_row(self, readings: Readings) -> tuple[object, ...]:

@@ -35,6 +35,11 @@ def positions(journal: Journal, after: int = 0) -> list[int]:
     return [batch.position for batch in journal.read(after)]
 
 
+def snapshot(journal: Journal) -> tuple[int, list[bytes]] | None:
+    found = journal.load_snapshot()
+    return None if found is None else (found[0], list(found[1]))
+
+
 def test_append_numbers_batches_from_one_without_gaps(reopen: Reopen) -> None:
     journal = reopen()
     assert [journal.append(float(n), MESSAGES).position for n in range(4)] == [1, 2, 3, 4]
@@ -75,11 +80,11 @@ def test_newest_snapshot_is_loaded(reopen: Reopen) -> None:
     assert journal.load_snapshot() is None
     for n in range(5):
         journal.append(float(n), MESSAGES)
-    journal.save_snapshot(2, b"two")
-    journal.save_snapshot(4, b"four")
+    journal.save_snapshot(2, [b"two"])
+    journal.save_snapshot(4, [b"four"])
     journal.close()
     journal = reopen()
-    assert journal.load_snapshot() == (4, b"four")
+    assert snapshot(journal) == (4, [b"four"])
     journal.close()
 
 
@@ -88,7 +93,7 @@ def test_first_snapshot_deletes_nothing(reopen: Reopen) -> None:
     journal = reopen()
     journal.append(1.0, MESSAGES)
     journal.append(2.0, MESSAGES)
-    journal.save_snapshot(2, b"two")
+    journal.save_snapshot(2, [b"two"])
     assert positions(journal) == [1, 2]
     journal.close()
 
@@ -98,7 +103,7 @@ def test_batches_up_to_the_oldest_of_two_snapshots_are_deleted(reopen: Reopen) -
     for n in range(6):
         journal.append(float(n), MESSAGES)
     for position in (1, 3, 5):
-        journal.save_snapshot(position, b"state")
+        journal.save_snapshot(position, [b"state"])
     assert positions(journal) == [4, 5, 6]
     journal.close()
 
@@ -107,8 +112,8 @@ def test_position_goes_on_when_snapshots_deleted_every_batch(reopen: Reopen) -> 
     journal = reopen()
     journal.append(1.0, MESSAGES)
     journal.append(2.0, MESSAGES)
-    journal.save_snapshot(1, b"one")
-    journal.save_snapshot(2, b"two")
+    journal.save_snapshot(1, [b"one"])
+    journal.save_snapshot(2, [b"two"])
     journal.close()
     journal = reopen()
     assert positions(journal) == [2]
@@ -116,11 +121,21 @@ def test_position_goes_on_when_snapshots_deleted_every_batch(reopen: Reopen) -> 
     journal.close()
 
 
+def test_snapshot_comes_back_in_its_parts(reopen: Reopen) -> None:
+    journal = reopen()
+    journal.append(1.0, MESSAGES)
+    journal.save_snapshot(1, (bytes([n]) * n for n in range(1, 30)))
+    journal.close()
+    journal = reopen()
+    assert snapshot(journal) == (1, [bytes([n]) * n for n in range(1, 30)])
+    journal.close()
+
+
 def test_saving_the_same_snapshot_again_replaces_it(reopen: Reopen) -> None:
     journal = reopen()
     journal.append(1.0, MESSAGES)
-    journal.save_snapshot(1, b"old")
-    journal.save_snapshot(1, b"new")
-    assert journal.load_snapshot() == (1, b"new")
+    journal.save_snapshot(1, [b"old", b"older"])
+    journal.save_snapshot(1, [b"new"])
+    assert snapshot(journal) == (1, [b"new"])
     assert positions(journal) == [1]
     journal.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -156,7 +156,7 @@ class _Journal(FakeJournal):
         batch: Batch = self._fate.meet(lambda: super(_Journal, self).append(received_s, messages))
         return batch
 
-    def save_snapshot(self, position: int, state: bytes | bytearray) -> None:
+    def save_snapshot(self, position: int, state: Iterable[bytes]) -> None:
         self._fate.meet(lambda: super(_Journal, self).save_snapshot(position, state))
 
 

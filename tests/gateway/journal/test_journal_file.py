@@ -7,6 +7,7 @@ import random
 import shutil
 import sqlite3
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,11 @@ def filled(path: Path, batches: int = 400) -> None:
     for n in range(1, batches + 1):
         journal.append(float(n), [(TOPIC, bytes([n % 256]) * 40)] * 50)
     journal.close()
+
+
+def snapshot(journal: SqliteJournal) -> tuple[int, list[bytes]] | None:
+    found = journal.load_snapshot()
+    return None if found is None else (found[0], list(found[1]))
 
 
 def good(journal: SqliteJournal) -> list[int]:
@@ -220,13 +226,55 @@ def test_corrupt_newest_snapshot_gives_way_to_the_older(tmp_path: Path) -> None:
     journal = SqliteJournal(path)
     for n in range(1, 11):
         journal.append(float(n), [(TOPIC, bytes([n]) * 40)] * 50)
-    journal.save_snapshot(4, b"older state " * 20)
-    journal.save_snapshot(8, b"newer state " * 20)
+    journal.save_snapshot(4, [b"older state " * 20])
+    journal.save_snapshot(8, [b"newer state " * 20])
     journal.close()
     overwrite(path, path.read_bytes().index(b"newer state"), b"N")
     journal = SqliteJournal(path)
-    assert journal.load_snapshot() == (4, b"older state " * 20)
+    assert snapshot(journal) == (4, [b"older state " * 20])
     assert [batch.position for batch in journal.read(4)] == [5, 6, 7, 8, 9, 10]
+    journal.close()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_snapshot_without_one_of_its_parts_gives_way_to_the_older(tmp_path: Path, lost: int) -> None:
+    """The middle, the beginning, or the part that says that it is complete."""
+    journal = SqliteJournal(tmp_path / "j.db")
+    journal.save_snapshot(4, [b"older", b"state"])
+    journal.save_snapshot(8, [b"newer", b"state"])
+    journal._connection.execute("DELETE FROM snapshot_parts WHERE position = 8 AND part = ?", (lost,))
+    assert snapshot(journal) == (4, [b"older", b"state"])
+    journal.close()
+
+
+def test_what_is_left_of_a_damaged_snapshot_goes_with_it(tmp_path: Path) -> None:
+    """Else it would count as the second of the two that are kept, and take the batches behind the older with it."""
+    path = tmp_path / "j.db"
+    journal = SqliteJournal(path)
+    for n in range(1, 13):
+        journal.append(float(n), [(TOPIC, bytes([n]) * 40)] * 50)
+    journal.save_snapshot(4, [b"older", b"state"])
+    journal.save_snapshot(8, [b"newer", b"spoiled part"])
+    journal.close()
+    overwrite(path, path.read_bytes().index(b"spoiled part"), b"S")
+    journal = SqliteJournal(path)
+    assert journal.salvage is not None
+    journal.save_snapshot(12, [b"newest"])
+    assert good(journal) == list(range(5, 13))
+    journal.close()
+
+
+def test_snapshot_whose_making_fails_changes_nothing(tmp_path: Path) -> None:
+    def failing() -> Iterator[bytes]:
+        yield b"half"
+        raise RuntimeError
+
+    journal = SqliteJournal(tmp_path / "j.db")
+    journal.append(1.0, [(TOPIC, b"")])
+    journal.save_snapshot(1, [b"whole"])
+    with pytest.raises(RuntimeError):
+        journal.save_snapshot(1, failing())
+    assert snapshot(journal) == (1, [b"whole"])
     journal.close()
 
 
@@ -262,7 +310,7 @@ def test_full_disk_is_an_error_to_wait_on_and_changes_nothing(tmp_path: Path) ->
         fill()
     assert taken > 5
     with pytest.raises(JournalFullError):
-        journal.save_snapshot(taken, b"x" * 10**6)
+        journal.save_snapshot(taken, [b"x" * 10**6])
     assert good(journal) == list(range(1, taken + 1))
     journal._connection.execute(f"PRAGMA max_page_count = {pages + 40}")
     assert journal.append(1.0, [(TOPIC, bytes([taken + 1]) * 40)] * 50).position == taken + 1
@@ -277,8 +325,8 @@ def test_limit_of_bytes_holds_until_a_snapshot_makes_room(tmp_path: Path) -> Non
         journal.append(1.0, [("t", b"x" * 300)])
     with pytest.raises(JournalFullError, match="limit is 1000"):
         journal.append(1.0, [("t", b"x" * 300)])
-    journal.save_snapshot(2, b"")
-    journal.save_snapshot(3, b"")
+    journal.save_snapshot(2, [])
+    journal.save_snapshot(3, [])
     assert journal.append(1.0, [("t", b"x" * 300)]).position == 4
     journal.close()
 
@@ -292,8 +340,8 @@ def test_statistics_say_what_is_held(tmp_path: Path) -> None:
     held = journal.statistics()
     assert (held.batches, held.position, held.oldest_age_s) == (2, 2, 10.0)
     assert 300 < held.size_bytes < 350
-    journal.save_snapshot(1, b"s" * 50)
-    journal.save_snapshot(2, b"s" * 50)
+    journal.save_snapshot(1, [b"s" * 50])
+    journal.save_snapshot(2, [b"s" * 50])
     held = journal.statistics()
     assert (held.batches, held.position, held.oldest_age_s) == (1, 2, 5.0)
     assert 400 < held.written_bytes < 450
