@@ -80,7 +80,8 @@ async def simulator(devices: int, for_s: float) -> Iterator[Figure]:
 
 async def sessions() -> Iterator[Figure]:
     """Memory of one process with 10,000 sessions, each with a will."""
-    found = await _fleet(devices=SESSIONS, for_s=60.0, speed=1.0, burst=60)
+    # a device connects when it first has something to send: with bursts of a minute, within the first one
+    found = await _fleet(devices=SESSIONS, for_s=120.0, speed=1.0, burst=60)
     note = f"{found['sessions']:,} connected"
     return iter(
         (
