@@ -140,22 +140,14 @@ def _model_rule(rule: ModelRule) -> AlertRule:
 
 
 def _sensor_rule(name: str) -> AlertRule:
-    by = ("site", "domain", "device", "severity")
-    query = select('last("state")', points.ALERTS, where=(f"\"rule\" = '{name}'",), by=by, time=LATELY)
-    return AlertRule(
+    return _of_transitions(
         uid=f"edgefleet-{name}".replace("_", "-"),
         title=f"Sensor: {name}",
         group="sensors",
-        query=Query(query, uid=ALERTS),
-        look_back_s=30 * 86400,
-        fire_above=0.5,
-        clear_below=0.5,
-        for_s=0,
-        severity=None,
+        where=(f"\"rule\" = '{name}'",),
+        by=("site", "domain", "device", "severity"),
         summary=f"{name} on {{{{ $labels.device }}}} at {{{{ $labels.site }}}}",
         description="The sensor or its link is broken, not what it watches; models are not judged meanwhile.",
-        no_data="OK",  # no alert of this kind yet
-        dashboard="edgefleet-alerts",
     )
 
 
@@ -165,20 +157,40 @@ def _own(shelves: Mapping[str, ModelRule]) -> AlertRule:
     if shelves:
         names = _any_of(sorted({rule.name for rule in shelves.values()}))
         conditions.append(f'("domain" !~ /{_any_of(sorted(shelves))}/ OR "rule" !~ /{names}/)')
-    by = ("site", "domain", "device", "rule", "severity")
-    query = select('last("state")', points.ALERTS, where=conditions, by=by, time=LATELY)
-    return AlertRule(
+    return _of_transitions(
         uid="edgefleet-own",
         title="Limits and models of your own",
         group="own",
-        query=Query(query, uid=ALERTS),
+        where=conditions,
+        by=("site", "domain", "device", "rule", "severity"),
+        summary="{{ $labels.rule }} on {{ $labels.device }} at {{ $labels.site }}",
+        description="A limit, or a model, that this site added; the board of maintenance alerts says why.",
+    )
+
+
+def _of_transitions(
+    *,
+    uid: str,
+    title: str,
+    group: str,
+    where: Sequence[str],
+    by: Sequence[str],
+    summary: str,
+    description: str,
+) -> AlertRule:
+    """Return a rule that fires while the newest of the gateway's transitions that it looks at says so."""
+    return AlertRule(
+        uid=uid,
+        title=title,
+        group=group,
+        query=Query(select('last("state")', points.ALERTS, where=where, by=by, time=LATELY), uid=ALERTS),
         look_back_s=30 * 86400,
         fire_above=0.5,
         clear_below=0.5,
         for_s=0,
         severity=None,
-        summary="{{ $labels.rule }} on {{ $labels.device }} at {{ $labels.site }}",
-        description="A limit, or a model, that this site added; the board of maintenance alerts says why.",
+        summary=summary,
+        description=description,
         no_data="OK",  # no alert of this kind yet
         dashboard="edgefleet-alerts",
     )

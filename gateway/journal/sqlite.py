@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -47,8 +48,8 @@ DELETE FROM snapshot_parts WHERE position IN (SELECT position FROM snapshot_part
 """Drops snapshots of which damage took a part."""
 _END: Final = b""
 """The last part of every snapshot, so that one that is cut short is known."""
-_HEAD: Final = struct.Struct("<qd")
-_PART_HEAD: Final = struct.Struct("<qq")
+_BATCH_KEYS: Final = struct.Struct("<qd")
+_PART_KEYS: Final = struct.Struct("<qq")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
@@ -121,7 +122,7 @@ class SqliteJournal:
         body = _encode(messages)
         self._check_room(len(body))
         position = self._position + 1
-        row = (position, received_s, _batch_crc(position, received_s, body), body)
+        row = (position, received_s, _crc(_BATCH_KEYS, (position, received_s), body), body)
         with translated(self._path, JournalFullError):
             self._connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", row)
         if not self._batches:
@@ -166,7 +167,7 @@ class SqliteJournal:
             execute, written_bytes = self._connection.execute, 0
             execute("DELETE FROM snapshot_parts WHERE position = ?", (position,))
             for part, body in enumerate(chain(state, (_END,))):
-                row = (position, part, _part_crc(position, part, body), body)
+                row = (position, part, _crc(_PART_KEYS, (position, part), body), body)
                 execute("INSERT INTO snapshot_parts VALUES (?, ?, ?, ?)", row)
                 written_bytes += len(body)
             newest = self._snapshots()[:keep]
@@ -265,25 +266,18 @@ class SqliteJournal:
         self._position = self._newest()
 
 
-def _batch_crc(position: int, received_s: float, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(_HEAD.pack(position, received_s)))
+def _crc(layout: struct.Struct, keys: Sequence[float], body: bytes) -> int:
+    """Return the checksum of a row: of its keys, packed, and its body."""
+    return zlib.crc32(body, zlib.crc32(layout.pack(*keys)))
 
 
-def _batch_is_whole(row: Row) -> bool:
+def _is_whole(layout: struct.Struct, row: Row) -> bool:
     try:
-        position, received_s, crc, body = row
-        return bool(crc == _batch_crc(position, received_s, body))
+        *keys, crc, body = row
+        return bool(crc == _crc(layout, keys, body))
     except (TypeError, struct.error):  # a flipped bit may change a column's type
         return False
 
 
-def _part_crc(position: int, part: int, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(_PART_HEAD.pack(position, part)))
-
-
-def _part_is_whole(row: Row) -> bool:
-    try:
-        position, part, crc, body = row
-        return bool(crc == _part_crc(position, part, body))
-    except (TypeError, struct.error):  # a flipped bit may change a column's type
-        return False
+_batch_is_whole: Final = partial(_is_whole, _BATCH_KEYS)
+_part_is_whole: Final = partial(_is_whole, _PART_KEYS)
