@@ -6,6 +6,10 @@ Ids, sequence numbers, scores and free text are fields, never tags.
 
 from __future__ import annotations
 
+import functools
+import math
+import struct
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -29,7 +33,37 @@ CLOCK_QUALITY: Final = "clock_quality"
 """Field of a window's point whose times are in doubt: 1 repeated, 2 ahead, 3 stepped back, 4 the gateway's clock."""
 
 
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """What the rows of one kind have in common: the names of their fields, which then stand once, not in every row."""
+
+    names: tuple[str, ...]
+    model_version: str = ""
+    """Stands beside a :data:`SCORE`, where there is a model."""
+
+    def fields(self, numbers: bytes) -> dict[str, FieldValue]:
+        """Return a row's fields: little-endian float32 in the order of the names; NaN is left out."""
+        values = struct.unpack(f"<{len(self.names)}f", numbers)
+        found: dict[str, FieldValue] = {
+            name: value for name, value in zip(self.names, values, strict=True) if not math.isnan(value)
+        }
+        if self.model_version and SCORE in found:
+            found[MODEL_VERSION] = self.model_version
+        return found
+
+
+def row_kind(names: Sequence[str], model_version: str = "") -> bytes:
+    """Return the names of a kind of rows as :attr:`Point.row` holds them."""
+    return _encode(Row(tuple(names), model_version))
+
+
+@functools.lru_cache(maxsize=64)
+def kind_of(row: bytes) -> Row:
+    """Return what :func:`row_kind` was made of."""
+    return _decode_row(row)
+
+
 _decode = msgspec.msgpack.Decoder(dict[str, FieldValue]).decode
+_decode_row = msgspec.msgpack.Decoder(Row).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -39,18 +73,23 @@ class Point(msgspec.Struct, frozen=True, array_like=True, eq=False):
     measurement: str
     tags: dict[str, str]
     content: dict[str, FieldValue] | bytes
-    """The fields, or these as a MessagePack map: rows of many are packed once and never taken apart on their way."""
+    """The fields, or these as a MessagePack map; where :attr:`row` is given, their numbers. What is one of many is
+    packed once and never taken apart on its way."""
     time_ns: int
+    row: bytes = b""
+    """The kind of row (:func:`row_kind`) that the content is the numbers of."""
 
     @property
     def fields(self) -> dict[str, FieldValue]:
         """The fields."""
-        return self.content if isinstance(self.content, dict) else _decode(self.content)
+        if isinstance(self.content, dict):
+            return self.content
+        return kind_of(self.row).fields(self.content) if self.row else _decode(self.content)
 
     @property
     def packed(self) -> bytes:
         """The fields as a MessagePack map."""
-        return self.content if isinstance(self.content, bytes) else _encode(self.content)
+        return self.content if isinstance(self.content, bytes) and not self.row else _encode(self.fields)
 
     def __eq__(self, other: object) -> bool:
         """Compare what is said, however it is held."""

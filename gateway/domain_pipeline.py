@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contract.domains import Domain
 from contract.messages import Alert, DeviceState, Reason
-from contract.points import CLOCK_QUALITY, COVERAGE, MODEL_VERSION, SCORE, Point
+from contract.points import CLOCK_QUALITY, COVERAGE, SCORE, Point, row_kind
 from contract.topics import DeviceId
 from gateway import alerts, reasons, state_parts
 from gateway.alerts import Judge, Rule
@@ -30,10 +30,9 @@ from gateway.frames import Frames, WindowSpec
 from gateway.intake import Columns, Refusals, StateChange
 from gateway.ledger import Ledger
 from gateway.limits import Limit
-from gateway.packing import Packer
 from gateway.ports import Outputs, Scorer
 from gateway.records import distinct
-from gateway.rows import block_readings, nanoseconds_of, stray_readings, summary_points
+from gateway.rows import block_readings, nanoseconds_of, packed_rows, stray_readings, summary_points
 from gateway.sensors import Sensors
 from gateway.silence import Silence
 from gateway.state_parts import named, under
@@ -132,8 +131,8 @@ class DomainPipeline:
         names = tuple(dict.fromkeys((*stored, *STORED_TIME, *model_names)))
         self._features = FeatureSet(names, plan.domain, plan.window, plan.calendar)
         self._inputs = np.array([names.index(name) for name in model_names], np.intp)
-        version = {} if plan.model is None else {MODEL_VERSION: plan.model.version}
-        self._packer = Packer((*names, COVERAGE, SCORE, CLOCK_QUALITY), constants=version, where=SCORE)
+        version = "" if plan.model is None else plan.model.version
+        self._row = row_kind((*names, COVERAGE, SCORE, CLOCK_QUALITY), version)
         self._tags: list[dict[str, str]] = []
 
     def process(
@@ -310,12 +309,12 @@ class DomainPipeline:
     ) -> list[Point]:
         """Return a point per window; a feature that is undefined is absent."""
         doubts = self._clocks.quality(frames.device, frames.end_s)
-        fields = self._packer.pack(np.column_stack((features, frames.coverage, scores, doubts)))
+        numbers = packed_rows(np.column_stack((features, frames.coverage, scores, doubts)))
         times_ns = nanoseconds_of(frames.end_s)
-        name, tags = self._domain.name, self._tags_of(devices)
+        name, row, tags = self._domain.name, self._row, self._tags_of(devices)
         return [
-            Point(name, tags[device], packed, time_ns)
-            for device, packed, time_ns in zip(frames.device.tolist(), fields, times_ns, strict=True)
+            Point(name, tags[device], content, time_ns, row)
+            for device, content, time_ns in zip(frames.device.tolist(), numbers, times_ns, strict=True)
         ]
 
     def _tags_of(self, devices: Sequence[DeviceId]) -> list[dict[str, str]]:

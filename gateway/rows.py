@@ -6,6 +6,7 @@ Pure. Many rows are cut from one piece of bytes: a row is a slice, not a loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -48,6 +49,12 @@ def stray_readings(strays: Strays, devices: Sequence[DeviceId]) -> list[Readings
 def _late_reading(who: DeviceId, start_s: float, times: NDArray[np.float64], values: NDArray[np.float32]) -> Readings:
     start_ns = nanoseconds(start_s)
     return Readings(who.site, who.domain, who.device, start_ns, True, 1, times.tobytes(), values.tobytes())  # noqa: FBT003  # late
+
+
+def packed_rows(table: NDArray[np.floating[Any]]) -> list[bytes]:
+    """Return each row of a table, shape ``(n, names)``, as the content of a point of its kind."""
+    whole, row_bytes = table.astype("<f4").tobytes(), 4 * table.shape[1]
+    return [whole[start : start + row_bytes] for start in range(0, len(whole), row_bytes)]
 
 
 def summary_points(domain: Domain, summaries: Sequence[Summary], tags: Sequence[dict[str, str]]) -> list[Point]:

@@ -7,6 +7,7 @@ store's own, one after the other.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 import struct
 import time
@@ -88,6 +89,7 @@ _PUT_READINGS: Final = _Insert(
     """ON CONFLICT DO UPDATE SET first_s = excluded.first_s, last_s = excluded.last_s, count = excluded.count,
         times = excluded.times, samples = excluded.samples""",
 )
+_PUT_KIND: Final = "INSERT OR IGNORE INTO kinds VALUES (?, ?)"
 _PUT_POINT: Final = _Insert("points", 3, "ON CONFLICT DO UPDATE SET fields = excluded.fields")
 # stored_s stays: it says when the transition was first seen here
 _PUT_ALERT: Final = """INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -155,6 +157,7 @@ class LocalStore:
         self._clock = clock
         self._devices: dict[tuple[str, str, str], int] = {}
         self._series: dict[tuple[str, ...], int] = {}
+        self._kinds: dict[bytes, int] = {}
         self._damaged = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-store")
         self.salvage: Salvage | None = None
@@ -254,7 +257,10 @@ class LocalStore:
     def _point_row(self, point: Point) -> tuple[int, int, bytes]:
         key = (point.measurement, *point.tags, *point.tags.values())
         series = self._series.get(key) or self._series_number(key, point)
-        return series, point.time_ns, point.packed
+        if not point.row:
+            return series, point.time_ns, point.packed
+        kind = self._kinds.get(point.row) or self._kind_number(point.row)
+        return series, point.time_ns, _encode((kind, point.content))
 
     def _device_number(self, key: tuple[str, str, str]) -> int:
         self._connection.execute("INSERT OR IGNORE INTO devices (site, domain, device) VALUES (?, ?, ?)", key)
@@ -272,7 +278,13 @@ class LocalStore:
         query = "SELECT number FROM series WHERE measurement = ? AND tags = ?"
         return self._series.setdefault(key, self._connection.execute(query, name).fetchone()[0])
 
+    def _kind_number(self, row: bytes) -> int:
+        number = int.from_bytes(hashlib.sha256(row).digest()[:6], "big")
+        self._connection.execute(_PUT_KIND, (number, row))
+        return self._kinds.setdefault(row, number)
+
     def _forget_numbers(self) -> None:
+        self._kinds.clear()
         self._devices.clear()
         self._series.clear()
 

@@ -1,6 +1,8 @@
 """Tables of the local store, and what a salvaged file must lose with them.
 
 Devices and series have small numbers of their own, so that a block of readings or a point costs a few bytes of key.
+``fields`` of a point is a MessagePack map, or an array of two: the number of its kind of row, and the row's numbers.
+A kind's number follows from its names: if a damaged file loses it, the gateway gives it the same one again.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ CREATE TABLE IF NOT EXISTS series (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     measurement TEXT NOT NULL, tags TEXT NOT NULL, site TEXT, device TEXT,
     UNIQUE (measurement, tags));
+CREATE TABLE IF NOT EXISTS kinds (number INTEGER PRIMARY KEY, names BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS points (
     series INTEGER NOT NULL, time_ns INTEGER NOT NULL, fields BLOB NOT NULL,
     UNIQUE (series, time_ns));
@@ -69,6 +72,7 @@ TABLES: Final[Mapping[str, Whole | None]] = dict.fromkeys(
         "devices",
         "readings",
         "series",
+        "kinds",
         "points",
         "alerts",
         "quarantine",

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _fields = msgspec.msgpack.Decoder(dict[str, FieldValue]).decode
+_content = msgspec.msgpack.Decoder(dict[str, FieldValue] | tuple[int, bytes]).decode
 _gaps = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
 _tags = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -161,8 +162,7 @@ class LocalReader:
         if device is not None:
             query += " AND site = ? AND device = ?"
             values += [device.site, device.device]
-        with self._rows(f"{query} ORDER BY time_ns, series", values) as rows:
-            return [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
+        return self._points(measurement, f"{query} ORDER BY time_ns, series", values)
 
     def newest_points(self, measurement: str, device: DeviceId | None = None, *, limit: int) -> list[Point]:
         """Return the newest points of a measurement, of one device or of all, by time."""
@@ -176,9 +176,7 @@ class LocalReader:
             WHERE measurement = ?{of_device} AND time_ns >= ifnull((SELECT time_ns FROM points AS edge
                 WHERE edge.series = number ORDER BY time_ns DESC LIMIT 1 OFFSET ?), -1)
             ORDER BY time_ns DESC LIMIT ?"""
-        with self._rows(query, [*values, limit - 1, limit]) as rows:
-            found = [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
-        return found[::-1]
+        return self._points(measurement, query, [*values, limit - 1, limit])[::-1]
 
     def some_points(self, measurement: str, start_s: float, *, about: int) -> list[Point]:
         """Return about so many of a measurement's points since a time, spread over devices and times as all are.
@@ -192,8 +190,7 @@ class LocalReader:
         # rows of one time stand together, in the order of devices: a hash of the row's number mixes them
         query = f"""SELECT tags, fields, time_ns {every} AND ((points.rowid * 2654435761 >> 16) & 65535) % ? = 0
             ORDER BY time_ns, series"""
-        with self._rows(query, (*since, step)) as rows:
-            return [Point(measurement, _tags(tags), _fields(fields), time_ns) for tags, fields, time_ns in rows]
+        return self._points(measurement, query, (*since, step))
 
     def open_alerts(self) -> list[Alert]:
         """Return the alerts that fire, oldest first: what a new :class:`AlertTopicStore` starts from."""
@@ -301,12 +298,27 @@ class LocalReader:
             refused=refused,
         )
 
+    def _points(self, measurement: str, query: str, values: Sequence[object]) -> list[Point]:
+        """Return points from rows of tags, fields and time; without one whose kind of row damage took."""
+        with self._rows(query, values) as rows:
+            found = rows.fetchall()
+        with self._rows("SELECT number, names FROM kinds") as rows:  # afterwards: those of all that were found
+            kinds = dict(rows)
+        points = []
+        for tags, fields, time_ns in found:
+            content = _content(fields)
+            if isinstance(content, dict):
+                points.append(Point(measurement, _tags(tags), content, time_ns))
+            elif content[0] in kinds:
+                points.append(Point(measurement, _tags(tags), content[1], time_ns, kinds[content[0]]))
+        return points
+
     def _alerts(self, query: str, values: Sequence[object]) -> list[StoredAlert]:
         with self._rows(query, values) as rows:
             return [StoredAlert(alert=codec.decode_alert(payload), stored_s=stored_s) for stored_s, payload in rows]
 
     @contextmanager
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Iterator[tuple[Any, ...]]]:
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Cursor]:
         if not self._path.exists():
             raise StorageError("there is no store here. Has a gateway run on this folder?", path=self._path)
         with translated(self._path), closing(_open(self._path)) as connection:

@@ -13,7 +13,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from contract.points import GATEWAY
@@ -109,14 +108,14 @@ def _uncounted(device: str) -> bool:
 
 
 def _points(path: Path) -> Rows:
-    query = "SELECT measurement, tags, time_ns, fields FROM points JOIN series ON number = series"
-    decode = msgspec.msgpack.Decoder(dict[str, object]).decode
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        return {
-            (measurement, tags, time_ns): str(sorted(decode(fields).items()))
-            for measurement, tags, time_ns, fields in connection.execute(query)
-            if measurement != GATEWAY
-        }
+        measurements = [name for (name,) in connection.execute("SELECT DISTINCT measurement FROM series")]
+    return {
+        (point.measurement, str(sorted(point.tags.items())), point.time_ns): str(sorted(point.fields.items()))
+        for measurement in measurements
+        if measurement != GATEWAY
+        for point in LocalReader(path).points(measurement)
+    }
 
 
 def _samples(path: Path) -> Rows:

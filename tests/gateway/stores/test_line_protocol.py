@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.points import FieldValue, Point
+from contract.points import FieldValue, Point, row_kind
 from gateway.stores.line_protocol import encode_point
 
 
@@ -91,3 +92,26 @@ def test_any_point_can_be_read_back(measurement: str, tags: dict[str, str], fiel
     unbroken = {k: v.replace("\n", " ") if isinstance(v, str) else v for k, v in fields.items()}
     assert {plain(k): value(v) for k, v in found[2].items()} == unbroken
     assert found[3] == 17
+
+
+@given(
+    row=st.dictionaries(names, st.floats(width=32), min_size=1, max_size=6),
+    score=st.floats(width=32),
+    version=st.sampled_from(["", "1.2.0"]),
+)
+def test_row_is_written_as_its_fields_are(row: dict[str, float], score: float, version: str) -> None:
+    """Numbers as text may differ in how an exponent is written, never in value."""
+
+    def read(point: Point) -> tuple[str, dict[str, str], dict[str, float | str], int] | None:
+        line = encode_point(point)
+        if not line:
+            return None
+        measurement, tags, fields, time_ns = parsed(line)
+        return measurement, tags, {k: v if v.startswith('"') else float(v) for k, v in fields.items()}, time_ns
+
+    row["score"] = score
+    numbers = struct.pack(f"<{len(row)}f", *row.values())
+    point = Point("m x", {"site": "s 1", "device": "d"}, numbers, 17, row_kind(tuple(row), version))
+    stands = version and math.isfinite(score)
+    plain = Point("m x", {"site": "s 1", "device": "d"}, {**row, **({"model_version": version} if stands else {})}, 17)
+    assert read(point) == read(plain)
