@@ -252,7 +252,7 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
     while True:
         filled.clear()
         closing = flow.closing.is_set()  # before looking: what was appended earlier is seen
-        due = closing or now_s() >= due_s or parts.outbox.fresh_rows >= ROWS_A_WRITE
+        due = closing or now_s() >= due_s or parts.outbox.fresh_rows(store.name) >= ROWS_A_WRITE
         try:
             lanes, rows = await deliver_once(parts, flow, store, LANES if due else ALERTS)
         except (StoreUnavailableError, StorageFullError) as error:

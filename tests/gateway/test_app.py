@@ -7,14 +7,17 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from contract import topics
 from contract.points import ACKNOWLEDGEMENTS
+from gateway import app
 from gateway.app import Clock, Flow, Parts, recover, run
 from gateway.health import Reporter
-from gateway.ports import Outputs, Refused, StorageFullError, StoreUnavailableError
+from gateway.outbox.sqlite import SqliteOutbox
+from gateway.ports import Outbox, Outputs, Refused, StorageFullError, StoreUnavailableError
 from gateway.settings import JournalSettings, QueueSettings, Settings
 from gateway.thrift import Thrift
 from tests.batches import START_S, acknowledgement, minutes, pipeline
@@ -31,7 +34,7 @@ class Rig:
     broker: FakeBroker = field(default_factory=FakeBroker)
     answers: FakeAnswers = field(default_factory=FakeAnswers)
     journal: FakeJournal = field(default_factory=FakeJournal)
-    outbox: FakeOutbox = field(default_factory=FakeOutbox)
+    outbox: Outbox = field(default_factory=FakeOutbox)
     local: FakeStore = field(default_factory=FakeStore)
     stores: tuple[FakeStore, ...] = ()
     settings: Settings = field(default_factory=lambda: Settings(queues=QueueSettings(tick_s=0.1)))
@@ -269,6 +272,31 @@ async def test_store_that_is_away_loses_nothing_and_delays_no_other() -> None:
         assert not influx.contents.readings
         influx.unavailable = None
         await until(lambda: influx.contents.readings == rig.local.contents.readings)
+
+
+async def test_store_that_is_away_makes_the_others_write_no_oftener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local store is written when a whole load waits for it, whatever waits for another store."""
+    a_load = 20
+    monkeypatch.setattr(app, "ROWS_A_WRITE", a_load)
+    monkeypatch.setattr(app, "GATHERED_S", 3600.0)
+    local, influx = FakeStore(), FakeStore("influx")
+    influx.unavailable = StoreUnavailableError("down", retry_after_s=3600.0)
+    outbox = SqliteOutbox(tmp_path / "outbox.db", {"local": LANES, "influx": LANES}, clock=lambda: START_S)
+    rig = Rig(local=local, stores=(influx,), outbox=outbox)
+    messages = minutes(10)
+
+    async with rig.running() as flow:
+        for number in range(1, 31):
+            rig.broker.deliver(*messages[20 * (number - 1) : 20 * number])
+            await until(lambda: flow.batches >= number and outbox.fresh_rows("local") < a_load)  # noqa: B023
+        loads = [load for load in local.batches if any(outputs.readings for outputs in load)]
+    outbox.close()
+    assert influx.attempts
+    assert len(loads) > 2
+    loads.pop(0)  # which finds nothing gathered yet
+    assert all(sum(outputs.rows for outputs in load) >= a_load for load in loads)
 
 
 async def test_refused_points_are_kept_in_the_local_store_and_block_nothing() -> None:
