@@ -200,8 +200,8 @@ async def journal(parts: Parts, flow: Flow, messages: Sequence[Message]) -> Batc
 
 async def process(parts: Parts, flow: Flow) -> None:
     """Turn batches into outputs and keep these; now and then keep the state, so that a restart replays little."""
-    position = saved = 0
-    now_s, every_s = parts.clock.monotonic_s, parts.settings.journal.snapshot_every_s
+    position = saved = messages = 0
+    now_s, every = parts.clock.monotonic_s, parts.settings.journal
     saved_s = now_s()
     try:
         while (given := await flow.received.get()) is not Ask.END:
@@ -210,16 +210,18 @@ async def process(parts: Parts, flow: Flow) -> None:
                 append = partial(parts.outbox.append, given.position, outputs)
                 await flow.when_room("outbox", partial(flow.in_outbox, append))
                 position = given.position
+                messages += len(given.messages)
                 flow.processed(given, outputs)
                 if outputs:
                     flow.wake()
             if isinstance(given, Change):
                 given.apply()
                 given.done.set()
-            due = given is Ask.SNAPSHOT or isinstance(given, Change) or now_s() - saved_s >= every_s
-            if due and position > saved:
+            due = messages >= every.snapshot_every_messages or now_s() - saved_s >= every.snapshot_every_s
+            asked = given is Ask.SNAPSHOT or isinstance(given, Change)
+            if (due or asked) and position > saved:
                 await flow.when_room("snapshot", partial(keep_state, parts, flow, position))
-                saved, saved_s = position, now_s()
+                saved, saved_s, messages = position, now_s(), 0
         if position > saved:
             with suppress(StorageFullError):  # then the next start replays more
                 await keep_state(parts, flow, position)
@@ -250,7 +252,7 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
     while True:
         filled.clear()
         closing = flow.closing.is_set()  # before looking: what was appended earlier is seen
-        due = closing or now_s() >= due_s or parts.outbox.fresh_rows >= ROWS_A_WRITE
+        due = closing or now_s() >= due_s or parts.outbox.fresh_rows(store.name) >= ROWS_A_WRITE
         try:
             lanes, rows = await deliver_once(parts, flow, store, LANES if due else ALERTS)
         except (StoreUnavailableError, StorageFullError) as error:

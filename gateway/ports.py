@@ -237,9 +237,11 @@ class Outbox(Protocol):
     def position(self) -> int:
         """Newest journal position whose outputs are held or were delivered."""
 
-    @property
-    def fresh_rows(self) -> int:
-        """Rows that are in memory alone: a store that takes them soon spares them the disk."""
+    def fresh_rows(self, store: str) -> int:
+        """Return how many rows in memory alone wait for a store: it spares them the disk if it takes them soon.
+
+        Any thread may ask.
+        """
 
     def append(self, position: int, outputs: Outputs) -> None:
         """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing."""

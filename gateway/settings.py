@@ -178,6 +178,8 @@ class JournalSettings(_Section):
     """``FULL``: an acknowledged message survives a power cut. ``NORMAL``: it survives a crash of the gateway only."""
     snapshot_every_s: float = Field(60.0, ge=1)
     """Time between two snapshots of the state, seconds; a restart replays at most this much."""
+    snapshot_every_messages: int = Field(1_000_000, ge=1)
+    """Messages between two snapshots; one is kept as soon as either is reached. Replaying a million takes some 12 s."""
     max_mb: float = Field(1024.0, ge=1)
     """Most megabytes of batches between two snapshots; when reached, nothing is acknowledged until one is kept."""
     max_write_mb_per_day: float | None = Field(None, gt=0)

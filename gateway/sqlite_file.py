@@ -171,6 +171,8 @@ def _connect(path: Path, synchronous: Synchronous, *, exclusive: bool, statement
         if exclusive:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        # Debian's SQLite overwrites what is deleted with zeros: the journal would be written once more for that
+        connection.execute("PRAGMA secure_delete = OFF")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")

@@ -197,8 +197,7 @@ class FakeOutbox:
         """Count."""
         self.flushes += 1
 
-    @property
-    def fresh_rows(self) -> int:
+    def fresh_rows(self, store: str) -> int:
         """Return 0: nothing is in memory alone."""
         return 0
 

@@ -128,6 +128,7 @@ class SqliteOutbox:
         }
         self._noted = 0
         self._fresh = Fresh()
+        self._fresh_rows = dict.fromkeys(stores, 0)
         self._connection, self.salvage = open_database(path, _SCHEMA, whole, synchronous="NORMAL", exclusive=True)
         with closed_on_error(self._connection), translated(path, OutboxFullError):
             self._position = self._written = self._load_position()  # what is newer than written is fresh, or delivered
@@ -141,10 +142,9 @@ class SqliteOutbox:
         """Newest journal position whose outputs are held or were delivered."""
         return self._position
 
-    @property
-    def fresh_rows(self) -> int:
-        """Rows that are in memory alone."""
-        return self._fresh.rows
+    def fresh_rows(self, store: str) -> int:
+        """Return how many rows in memory alone wait for a store; any thread may ask."""
+        return self._fresh_rows[store]
 
     def append(self, position: int, outputs: Outputs) -> None:
         """Take the outputs of one batch; a position already taken is ignored, so that replay adds nothing.
@@ -163,6 +163,8 @@ class SqliteOutbox:
         for lane, part in _by_lane(outputs):
             if part and self._takers[lane]:
                 self._fresh.add(lane, FreshEntry(position, now_s, part))
+                for store in self._takers[lane]:
+                    self._fresh_rows[store] += part.rows
         self._position = position
 
     def flush(self) -> None:
@@ -207,6 +209,8 @@ class SqliteOutbox:
             if self._held[lane].entries:
                 # no further than what is written: a cursor tells the next start what need not be replayed
                 self._connection.execute(_SAVE_CURSOR, (store, lane, min(entry_id, self._written)))
+            taken = self._fresh.after(lane, self._cursors[store, lane])
+            self._fresh_rows[store] -= sum(entry.outputs.rows for entry in taken if entry.id <= entry_id)
             self._cursors[store, lane] = entry_id
             if self._held[lane].entries:
                 self._forget_delivered(lane)
@@ -307,6 +311,7 @@ class SqliteOutbox:
             held.size_bytes += size_bytes
         self._written = self._position
         self._fresh.clear()
+        self._fresh_rows = dict.fromkeys(self._fresh_rows, 0)
 
     def _thin(self, reason: str, up_to: int) -> bool:
         """Thin the oldest readings that are whole still."""

@@ -111,7 +111,7 @@ async def million_journaled(folder: Path, share: float) -> list[Row]:
         whole = await lives(folder / "whole", broker.port, stream, kills=0, gateway="whole")
         outcomes["whole"] = local_outcome(folder / "whole" / "state")
         killed = folder / "killed"
-        never = {"snapshot_every_s": 86_400.0}
+        never = {"snapshot_every_s": 86_400.0, "snapshot_every_messages": 10**9}
         await lives(killed, broker.port, stream, kills=0, gateway="killed", journal=never, final="kill")
         file = settings_file(killed, broker.port, gateway="killed", journal=never)
         clock = asyncio.get_running_loop().time

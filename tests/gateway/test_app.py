@@ -7,15 +7,18 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from contract import topics
 from contract.points import ACKNOWLEDGEMENTS
-from gateway.app import Clock, Parts, recover, run
+from gateway import app
+from gateway.app import Clock, Flow, Parts, recover, run
 from gateway.health import Reporter
-from gateway.ports import Outputs, Refused, StorageFullError, StoreUnavailableError
-from gateway.settings import QueueSettings, Settings
+from gateway.outbox.sqlite import SqliteOutbox
+from gateway.ports import Outbox, Outputs, Refused, StorageFullError, StoreUnavailableError
+from gateway.settings import JournalSettings, QueueSettings, Settings
 from gateway.thrift import Thrift
 from tests.batches import START_S, acknowledgement, minutes, pipeline
 from tests.fakes import LANES, FakeAnswers, FakeBroker, FakeJournal, FakeOutbox, FakeStore
@@ -31,16 +34,18 @@ class Rig:
     broker: FakeBroker = field(default_factory=FakeBroker)
     answers: FakeAnswers = field(default_factory=FakeAnswers)
     journal: FakeJournal = field(default_factory=FakeJournal)
-    outbox: FakeOutbox = field(default_factory=FakeOutbox)
+    outbox: Outbox = field(default_factory=FakeOutbox)
     local: FakeStore = field(default_factory=FakeStore)
     stores: tuple[FakeStore, ...] = ()
     settings: Settings = field(default_factory=lambda: Settings(queues=QueueSettings(tick_s=0.1)))
     thrift: Thrift = field(default_factory=Thrift)
+    now_s: float = 0.0
+    """What the monotonic clock says."""
 
     def parts(self) -> Parts:
         """Return what the wiring connects."""
         through = pipeline()
-        clock = Clock(wall_s=lambda: START_S + 86_400, monotonic_s=lambda: 0.0)
+        clock = Clock(wall_s=lambda: START_S + 86_400, monotonic_s=lambda: self.now_s)
         return Parts(
             broker=self.broker,
             answers=self.answers,
@@ -56,12 +61,13 @@ class Rig:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[Flow]:
         """Run the gateway; on leaving, stop it in order."""
-        stop = asyncio.Event()
-        task = asyncio.create_task(run(self.parts(), stop))
+        parts, stop = self.parts(), asyncio.Event()
+        flow = Flow(parts)
+        task = asyncio.create_task(run(parts, stop, flow))
         try:
-            yield
+            yield flow
         finally:
             stop.set()
             await asyncio.wait_for(task, BOUND_S)
@@ -129,6 +135,25 @@ async def test_stop_processes_what_is_journaled_and_keeps_the_state() -> None:
         await until(lambda: delivery.acknowledged)
     assert max(rig.journal.disk.snapshots) == rig.journal.disk.position
     assert sum(block.count for block in rig.local.contents.readings) >= 170
+
+
+@pytest.mark.parametrize(
+    ("journal", "pause_s"),
+    [(JournalSettings(snapshot_every_messages=100), 0.0), (JournalSettings(snapshot_every_s=60.0), 60.0)],
+    ids=["messages", "time"],
+)
+async def test_state_is_kept_by_messages_and_by_time_each_counted_anew(
+    journal: JournalSettings, pause_s: float
+) -> None:
+    """A restart replays neither more messages nor more time: of four batches the second and the fourth are due."""
+    rig = Rig(settings=Settings(journal=journal, queues=QueueSettings(tick_s=60.0)))
+    messages = minutes(4)
+    async with rig.running() as flow:
+        for number in range(1, 5):
+            rig.now_s += 0.0 if number % 2 else pause_s
+            rig.broker.deliver(*messages[60 * (number - 1) : 60 * number])
+            await until(lambda: flow.batches == number)  # noqa: B023  # awaited at once
+    assert set(rig.journal.disk.snapshots) == {2, 4}
 
 
 async def test_restart_goes_on_where_the_journal_ends() -> None:
@@ -247,6 +272,31 @@ async def test_store_that_is_away_loses_nothing_and_delays_no_other() -> None:
         assert not influx.contents.readings
         influx.unavailable = None
         await until(lambda: influx.contents.readings == rig.local.contents.readings)
+
+
+async def test_store_that_is_away_makes_the_others_write_no_oftener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local store is written when a whole load waits for it, whatever waits for another store."""
+    a_load = 20
+    monkeypatch.setattr(app, "ROWS_A_WRITE", a_load)
+    monkeypatch.setattr(app, "GATHERED_S", 3600.0)
+    local, influx = FakeStore(), FakeStore("influx")
+    influx.unavailable = StoreUnavailableError("down", retry_after_s=3600.0)
+    outbox = SqliteOutbox(tmp_path / "outbox.db", {"local": LANES, "influx": LANES}, clock=lambda: START_S)
+    rig = Rig(local=local, stores=(influx,), outbox=outbox)
+    messages = minutes(10)
+
+    async with rig.running() as flow:
+        for number in range(1, 31):
+            rig.broker.deliver(*messages[20 * (number - 1) : 20 * number])
+            await until(lambda: flow.batches >= number and outbox.fresh_rows("local") < a_load)  # noqa: B023
+        loads = [load for load in local.batches if any(outputs.readings for outputs in load)]
+    outbox.close()
+    assert influx.attempts
+    assert len(loads) > 2
+    loads.pop(0)  # which finds nothing gathered yet
+    assert all(sum(outputs.rows for outputs in load) >= a_load for load in loads)
 
 
 async def test_refused_points_are_kept_in_the_local_store_and_block_nothing() -> None:

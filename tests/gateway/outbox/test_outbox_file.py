@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.points import Point
+from gateway.outbox.fresh import LANES
 from gateway.outbox.sqlite import FRESH_ROWS, FRESH_S, OutboxFullError, SqliteOutbox
 from gateway.ports import Outputs, Quarantined
 from gateway.sqlite_file import StorageCorruptError
@@ -113,6 +114,33 @@ def test_what_waits_is_bounded_in_rows(tmp_path: Path) -> None:
     assert outbox.statistics()["features"].size_bytes > 0
     outbox.done("local", "features", 4)
     assert outbox.load().entries == 0
+    outbox.close()
+
+
+def test_fresh_rows_are_those_that_a_store_has_not_taken(tmp_path: Path) -> None:
+    """Each store waits for its own: what one has taken, or does not take, is not due because another is away."""
+    raw = Outputs(quarantined=[Quarantined(n, 0, 1.0, "t", "r", b"x") for n in range(5)])
+    outbox = SqliteOutbox(tmp_path / "o.db", {"local": LANES, "influx": ("features",)})
+
+    def fresh_rows() -> tuple[int, int]:
+        return outbox.fresh_rows("local"), outbox.fresh_rows("influx")
+
+    outbox.append(1, outputs(1))
+    outbox.append(2, raw)
+    outbox.append(3, outputs(3))
+    assert fresh_rows() == (7, 2)
+    outbox.done("local", "features", 1)
+    outbox.done("local", "features", 1)  # again
+    assert fresh_rows() == (6, 2)
+    outbox.done("local", "raw", 2)
+    outbox.done("influx", "features", 3)
+    assert fresh_rows() == (1, 0)
+    outbox.append(4, outputs(4))
+    outbox.flush()  # what is written is no longer fresh, taken or not
+    assert fresh_rows() == (0, 0)
+    outbox.done("local", "features", 4)
+    outbox.append(5, outputs(5))
+    assert fresh_rows() == (1, 1)
     outbox.close()
 
 
