@@ -53,6 +53,11 @@ GATHERED_S: Final = 1.0
 points, and a page of the local store's indices is touched once for all that it gets meanwhile."""
 ROWS_A_WRITE: Final = 2500
 """Rows of a lane that one write to a store takes, about; bounds the memory of a backlog."""
+AHEAD_ROWS: Final = 2 * ROWS_A_WRITE
+"""Rows that may wait for the local store in memory before the next batch's join them: it has a load under way and the
+next one ready. Further ones would only be written to the outbox's file and read back, at a fifth of all CPU."""
+LET_TAKE_S: Final = 2.0
+"""How long outputs wait for that, seconds: a store that hangs is not waited for, and ingest goes on."""
 MESSAGES_GATHERED: Final = 20_000
 """Messages that wait for a commit at most, where a loss window is declared; bounds their memory."""
 ANSWERS_EVERY_S: Final = 1.0
@@ -207,6 +212,7 @@ async def process(parts: Parts, flow: Flow) -> None:
         while (given := await flow.received.get()) is not Ask.END:
             if isinstance(given, Batch):
                 outputs = parts.pipeline.process(given)
+                await let_take(parts, flow)
                 append = partial(parts.outbox.append, given.position, outputs)
                 await flow.when_room("outbox", partial(flow.in_outbox, append))
                 position = given.position
@@ -232,6 +238,16 @@ async def process(parts: Parts, flow: Flow) -> None:
     finally:
         flow.closing.set()
         flow.wake()
+
+
+async def let_take(parts: Parts, flow: Flow) -> None:
+    """Wait while the local store is behind, for a moment: what it takes now need not go to the outbox's file."""
+    local = parts.local.name
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LET_TAKE_S):
+            while local not in flow.away and parts.outbox.fresh_rows(local) >= AHEAD_ROWS:
+                flow.taken.clear()
+                await flow.taken.wait()
 
 
 async def keep_state(parts: Parts, flow: Flow, position: int) -> None:
@@ -260,10 +276,12 @@ async def deliver(parts: Parts, flow: Flow, store: Store) -> None:
                 return
             delay_s = backoff.next_s(getattr(error, "retry_after_s", None))
             flow.away[store.name] = str(error)
+            flow.taken.set()
             log.warning("store unavailable", store=store.name, error=str(error), retry_in_s=round(delay_s, 1))
             await flow.pause(delay_s)
             continue
         backoff.reset()
+        flow.taken.set()
         if flow.away.pop(store.name, None) is not None:
             log.info("store available again", store=store.name)
         if not rows:

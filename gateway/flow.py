@@ -89,6 +89,8 @@ class Flow:
         """Held from a batch's commit until it is in the queue: positions are processed in order."""
         self.filled = {store.name: Event() for store in (parts.local, *parts.stores)}
         """By store: something was appended to the outbox since it last looked."""
+        self.taken = Event()
+        """A store took a load, or turned out to be away."""
         self.away: dict[str, str] = {}
         """Stores that take nothing now, with their words."""
         self.full: dict[str, str] = {}

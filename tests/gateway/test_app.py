@@ -16,6 +16,7 @@ from contract.points import ACKNOWLEDGEMENTS
 from gateway import app
 from gateway.app import Clock, Flow, Parts, recover, run
 from gateway.health import Reporter
+from gateway.outbox import sqlite
 from gateway.outbox.sqlite import SqliteOutbox
 from gateway.ports import Outbox, Outputs, Refused, StorageFullError, StoreUnavailableError
 from gateway.settings import JournalSettings, QueueSettings, Settings
@@ -297,6 +298,63 @@ async def test_store_that_is_away_makes_the_others_write_no_oftener(
     assert len(loads) > 2
     loads.pop(0)  # which finds nothing gathered yet
     assert all(sum(outputs.rows for outputs in load) >= a_load for load in loads)
+
+
+class SlowStore(FakeStore):
+    """A store that takes what it is given only when a test lets it."""
+
+    def __init__(self) -> None:
+        """Start holding everything up."""
+        super().__init__()
+        self.open = asyncio.Event()
+
+    async def write(self, batch: Sequence[Outputs]) -> list[Refused]:
+        """Keep outputs, in the end."""
+        await self.open.wait()
+        return await super().write(batch)
+
+
+async def behind_a_slow_store(tmp_path: Path, *, batches: int, opens: bool) -> tuple[Rig, int]:
+    """Run batches past a local store that is behind, and opens or not; return gateway and most bytes on disk."""
+    local = SlowStore()
+    outbox = SqliteOutbox(tmp_path / "outbox.db", clock=lambda: START_S)
+    rig = Rig(local=local, outbox=outbox)
+    messages, on_disk = minutes(batches), [0]
+    async with rig.running() as flow:
+        for number in range(1, batches + 1):
+            rig.broker.deliver(*messages[60 * (number - 1) : 60 * number])
+            await until(rig.broker._waiting.empty)
+            if opens and number == batches // 2:
+                local.open.set()
+            await until(lambda: flow.batches >= number or not local.open.is_set())  # noqa: B023  # awaited at once
+            on_disk.append(outbox.load().size_bytes)
+        await until(lambda: flow.batches >= batches)
+        on_disk.append(outbox.load().size_bytes)
+        local.open.set()
+    outbox.close()
+    return rig, max(on_disk)
+
+
+async def test_outputs_wait_for_the_local_store_and_need_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a rush the store is behind for a moment: what would go to the outbox's file waits for it."""
+    monkeypatch.setattr(app, "ROWS_A_WRITE", 5)
+    monkeypatch.setattr(app, "AHEAD_ROWS", 10)
+    monkeypatch.setattr(sqlite, "FRESH_ROWS", 20)
+    rig, on_disk = await behind_a_slow_store(tmp_path, batches=8, opens=True)
+    assert on_disk == 0
+    assert sum(block.count for block in rig.local.contents.readings) >= 7 * 60
+
+
+async def test_store_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it does not take in its time goes to the file, and batches go on."""
+    monkeypatch.setattr(app, "AHEAD_ROWS", 10)
+    monkeypatch.setattr(app, "LET_TAKE_S", 0.01)
+    monkeypatch.setattr(sqlite, "FRESH_ROWS", 20)
+    rig, on_disk = await behind_a_slow_store(tmp_path, batches=8, opens=False)
+    assert on_disk > 0
+    assert sum(block.count for block in rig.local.contents.readings) >= 7 * 60
 
 
 async def test_refused_points_are_kept_in_the_local_store_and_block_nothing() -> None:
