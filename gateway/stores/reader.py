@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contract import codec
 from contract.messages import Alert, Severity
-from contract.points import FieldValue, Point, nanoseconds
+from contract.points import FieldValue, Point, kind_of, nanoseconds
 from contract.topics import DeviceId
 from gateway.ports import LedgerLine, Quarantined, Reduction
 from gateway.sqlite_file import StorageError, translated
@@ -303,14 +303,14 @@ class LocalReader:
         with self._rows(query, values) as rows:
             found = rows.fetchall()
         with self._rows("SELECT number, names FROM kinds") as rows:  # afterwards: those of all that were found
-            kinds = dict(rows)
+            kinds = {number: kind_of(names) for number, names in rows}
         points = []
-        for tags, fields, time_ns in found:
-            content = _content(fields)
+        for tags, packed, time_ns in found:
+            content = _content(packed)
             if isinstance(content, dict):
                 points.append(Point(measurement, _tags(tags), content, time_ns))
             elif content[0] in kinds:
-                points.append(Point(measurement, _tags(tags), content[1], time_ns, kinds[content[0]]))
+                points.append(Point(measurement, _tags(tags), kinds[content[0]].fields(content[1]), time_ns))
         return points
 
     def _alerts(self, query: str, values: Sequence[object]) -> list[StoredAlert]:
