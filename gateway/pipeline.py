@@ -116,7 +116,7 @@ class Pipeline:
         )
 
     def dump(self) -> Iterator[bytes]:
-        """Yield the whole state in parts, of about a megabyte at most; nothing may be processed before the last one.
+        """Yield the whole state in parts of bounded size; nothing may be processed before the last one.
 
         Whoever writes each part before taking the next has the state of ten thousand devices in memory once.
         """

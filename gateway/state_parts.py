@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-PART_BYTES: Final = 2**19
-"""An array is cut into parts of about this size."""
+PART_BYTES: Final = 2**16
+"""An array is cut into parts of about this size; a part is in memory some five times until it is written."""
 
 Arrays = Mapping[str, NDArray[Any]]
 

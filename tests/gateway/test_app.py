@@ -18,8 +18,8 @@ from gateway.app import Clock, Flow, Parts, recover, run
 from gateway.health import Reporter
 from gateway.outbox import sqlite
 from gateway.outbox.sqlite import SqliteOutbox
-from gateway.ports import Outbox, Outputs, Refused, StorageFullError, StoreUnavailableError
-from gateway.settings import JournalSettings, QueueSettings, Settings
+from gateway.ports import Keep, Outbox, Outputs, Pruned, Refused, StorageFullError, StoreUnavailableError
+from gateway.settings import JournalSettings, QuarantineSettings, QueueSettings, RetentionSettings, Settings
 from gateway.thrift import Thrift
 from tests.batches import START_S, acknowledgement, minutes, pipeline
 from tests.fakes import LANES, FakeAnswers, FakeBroker, FakeJournal, FakeOutbox, FakeStore
@@ -192,6 +192,88 @@ async def test_recovery_starts_behind_the_snapshot() -> None:
     after = rig.parts().pipeline
     recover(after, rig.journal, rig.outbox)
     assert after.statistics().samples == 120
+
+
+def test_recovery_keeps_the_state_anew() -> None:
+    """A gateway that keeps crashing does not replay more each time; what replay begins behind is durable."""
+    outbox = FakeOutbox()
+    rig = Rig(outbox=outbox)
+    rig.journal.append(START_S, minutes(1))
+    last = rig.journal.append(START_S, minutes(1, first=60))
+    recover(rig.parts().pipeline, rig.journal, rig.outbox)
+    assert set(rig.journal.disk.snapshots) == {last.position}
+    assert outbox.flushes == 1
+
+
+class CrampedOutbox(FakeOutbox):
+    """An outbox that has no room for its first entries."""
+
+    refusals = 2
+
+    def append(self, position: int, outputs: Outputs) -> None:
+        """Refuse some times, then take the outputs."""
+        if self.refusals:
+            self.refusals -= 1
+            raise StorageFullError("no room")
+        super().append(position, outputs)
+
+
+def test_recovery_waits_for_room_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "LONGEST_WAIT_FOR_ROOM_S", 0.0)
+    rig = Rig(outbox=CrampedOutbox())
+    for first in (0, 60):
+        rig.journal.append(START_S, minutes(1, first=first))
+    recover(rig.parts().pipeline, rig.journal, rig.outbox)
+    assert rig.outbox.position == 2
+    assert [entry.id for entry in rig.outbox.pending("local", "raw", 1000)] == [1, 2]
+
+
+def test_recovery_without_room_holds_up_no_stop() -> None:
+    """Nothing is kept as done that the outbox does not have: the next start begins where this one did."""
+    rig = Rig(outbox=CrampedOutbox())
+    rig.journal.append(START_S, minutes(1))
+    recover(rig.parts().pipeline, rig.journal, rig.outbox, stopping=lambda: True)
+    assert rig.outbox.position == 0
+    assert not rig.journal.disk.snapshots
+
+
+async def test_journal_without_room_has_the_state_kept_with_which_it_forgets() -> None:
+    rig = Rig(settings=Settings(queues=QueueSettings(tick_s=60.0)))
+    async with rig.running() as flow:
+        rig.broker.deliver(*minutes(1))
+        await until(lambda: flow.batches == 1)
+        assert not rig.journal.disk.snapshots
+        rig.journal.error = StorageFullError("the limit is reached")
+        rig.broker.deliver(*minutes(1, first=60))
+        await until(lambda: rig.journal.disk.snapshots)
+        rig.journal.error = None
+
+
+class PrunedStore(FakeStore):
+    """A local store that notes how long it is told to keep what."""
+
+    def __init__(self) -> None:
+        """Start with nothing noted."""
+        super().__init__()
+        self.told: list[tuple[float, Keep]] = []
+
+    async def prune(self, now_s: float, keep: Keep) -> Pruned:
+        """Note it."""
+        self.told.append((now_s, keep))
+        return await super().prune(now_s, keep)
+
+
+async def test_local_store_is_told_by_the_wall_clock_how_long_to_keep_what() -> None:
+    local = PrunedStore()
+    retention = RetentionSettings(readings_days=1.0, points_days=2.0, alerts_days=3.0, max_mb=5.0)
+    settings = Settings(retention=retention, quarantine=QuarantineSettings(max_age_days=4.0))
+    async with Rig(local=local, settings=settings).running():
+        await until(lambda: local.told)
+    day_s = 86_400.0
+    expected = Keep(
+        readings_s=day_s, points_s=2 * day_s, alerts_s=3 * day_s, quarantine_s=4 * day_s, max_bytes=5_000_000
+    )
+    assert local.told == [(START_S + 86_400, expected)]
 
 
 async def test_idle_time_is_journaled_only_while_connected() -> None:
