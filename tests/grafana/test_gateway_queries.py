@@ -36,7 +36,7 @@ async def influx(tmp_path: Path) -> AsyncIterator[RealInflux]:
         yield influx
 
 
-async def report(influx: RealInflux, gateway: str, reports: Mapping[float, Mapping[str, FieldValue]]) -> None:
+async def report(influx: RealInflux, gateway: str, reports: Mapping[float, dict[str, FieldValue]]) -> None:
     """Write what a gateway reports, by seconds since the beginning."""
     store = InfluxStore(InfluxSettings(url=influx.url, org="o", bucket=influx.database, token="t"))
     points = [Point(GATEWAY, {"gateway": gateway}, fields, nanoseconds(BEGAN_S + at)) for at, fields in reports.items()]
