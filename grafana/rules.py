@@ -19,7 +19,7 @@ from contract.messages import Severity
 from grafana.board import TAG
 from grafana.domain_board import SCORE_PANEL
 from grafana.domain_board import uid as domain_uid
-from grafana.influxql import ALERTS, FEATURES, LATELY, Query, select
+from grafana.influxql import ALERTS, FEATURES, LATELY, LATELY_DAYS, Query, select
 from grafana.shelves import ModelRule
 
 SENSOR_RULES: Final = ("flat_line", "saturation", "impossible_rate", "silent")
@@ -184,7 +184,7 @@ def _of_transitions(
         title=title,
         group=group,
         query=Query(select('last("state")', points.ALERTS, where=where, by=by, time=LATELY), uid=ALERTS),
-        look_back_s=30 * 86400,
+        look_back_s=LATELY_DAYS * 86400,
         fire_above=0.5,
         clear_below=0.5,
         for_s=0,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from contract.points import GATEWAY, FieldValue, Point, nanoseconds
+from contract.points import GATEWAY, Point, nanoseconds
 from gateway.ports import Outputs
 from gateway.settings import InfluxSettings
 from gateway.stores.influx import InfluxStore
@@ -36,10 +36,11 @@ async def influx(tmp_path: Path) -> AsyncIterator[RealInflux]:
         yield influx
 
 
-async def report(influx: RealInflux, gateway: str, reports: Mapping[float, dict[str, FieldValue]]) -> None:
+async def report(influx: RealInflux, gateway: str, reports: Mapping[float, Mapping[str, float]]) -> None:
     """Write what a gateway reports, by seconds since the beginning."""
     store = InfluxStore(InfluxSettings(url=influx.url, org="o", bucket=influx.database, token="t"))
-    points = [Point(GATEWAY, {"gateway": gateway}, fields, nanoseconds(BEGAN_S + at)) for at, fields in reports.items()]
+    tags = {"gateway": gateway}
+    points = [Point(GATEWAY, tags, {**fields}, nanoseconds(BEGAN_S + at)) for at, fields in reports.items()]
     assert await store.write([Outputs(points=points)]) == []
     await store.close()
 
