@@ -68,7 +68,7 @@ def datasource(uid: str, bucket: str) -> dict[str, Any]:
 
 def contact_points() -> list[dict[str, Any]]:
     """Return who may be told; the environment says who is (``EDGEFLEET_ALERT_RECEIVER``)."""
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "webhook": {"url": "$EDGEFLEET_ALERT_WEBHOOK", "httpMethod": "POST"},
         "email": {"addresses": "$EDGEFLEET_ALERT_EMAIL", "singleEmail": True},
     }
