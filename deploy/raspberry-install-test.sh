@@ -167,9 +167,13 @@ shutil.rmtree(own)
 '
 
 stored() { inside edgefleet audit --state /var/lib/edgefleet --json | python3 -c 'import json,sys; print([(r["stored"], r["lost"]) for r in json.load(sys.stdin)])'; }
+# Outputs that wait in the outbox for the InfluxDB that is not there; looking changes nothing.
+waiting() { python3 -c 'import sqlite3,sys; print(*sqlite3.connect(f"file:{sys.argv[1]}?immutable=1", uri=True).execute("SELECT count(*) FROM features").fetchone())' \
+    "$ROOT/var/lib/edgefleet/outbox.db"; }
 checksums() { (cd "$ROOT" && find opt/edgefleet etc usr/local etc/systemd -xdev -type f ! -path '*/__pycache__/*' ! -name '*-' -exec sha256sum {} + | sort); }
 
 install_test() {
+    local first
     step "a clean root"
     clean_root
     inside apt-get update -qq
@@ -181,12 +185,14 @@ install_test() {
     inventory | diff "$WORK/before" - || fail "a refused installation left something"
 
     step "install"
-    inside /root/edgefleet/deploy/install.sh
+    echo a-token >"$ROOT/root/token"
+    inside /root/edgefleet/deploy/install.sh --influx http://127.0.0.1:8086 --influx-token-file /root/token   # nobody is there
     inside /opt/edgefleet/current/bin/edgefleet gateway -c /etc/edgefleet/gateway.yaml --check
     [ "$(stat -c '%a %U' "$ROOT/var/lib/edgefleet")" = "750 $(inside id -u edgefleet | xargs -I{} getent passwd {} | cut -d: -f1 || true)" ] ||
         [ "$(inside stat -c '%a %U' /var/lib/edgefleet)" = "750 edgefleet" ] || fail "state folder"
     [ "$(inside stat -c '%a %U %G' /etc/edgefleet/broker.password)" = "640 root edgefleet" ] || fail "password's mode"
     [ "$(inside stat -c '%a %U' /etc/edgefleet/sensors.password)" = "640 root" ] || fail "password's mode"
+    [ "$(inside stat -c '%a %U %G' /etc/edgefleet/influx.token)" = "640 root edgefleet" ] || fail "token's mode"
     for shelf in agriculture industrial retail traffic; do
         [ -s "$ROOT/opt/edgefleet/current/share/edgefleet/models/$shelf/model.tflite" ] || [ -s "$(echo "$ROOT"/opt/edgefleet/releases/*/share/edgefleet/models/$shelf/model.tflite)" ] ||
             fail "the wheel lacks the shelf $shelf"
@@ -208,6 +214,8 @@ install_test() {
     printf '%s' "$SENSOR" >"$ROOT/root/sensor.py"
     broker_and_gateway '/opt/edgefleet/current/bin/python /root/sensor.py 0 30' 30
     [ "$(stored)" = "[(30, 0)]" ] || fail "stored: $(stored)"
+    first=$(waiting)
+    [ "$first" -gt 0 ] || fail "nothing waits in the outbox"
 
     step "upgrade: settings, journal, outbox and device state stay"
     echo '# a newer release' >>"$ROOT/root/edgefleet/gateway/backoff.py"
@@ -218,6 +226,7 @@ install_test() {
     grep -q 'a newer release' "$(inside readlink -f /opt/edgefleet/current | sed "s|^|$ROOT|")"/lib/python3*/site-packages/gateway/backoff.py || fail "the old release runs"
     broker_and_gateway '/opt/edgefleet/current/bin/python /root/sensor.py 30 20' 50
     [ "$(stored)" = "[(50, 0)]" ] || fail "after the upgrade: $(stored)"
+    [ "$(waiting)" -gt "$first" ] || fail "the outbox holds $(waiting) entries, $first before the upgrade"
 
     step "the console, asked for afterwards, and taken away again"
     inside /root/edgefleet/deploy/install.sh --console 127.0.0.1:8080

@@ -125,7 +125,9 @@ def broker(settings: Settings, ready: Prepared | None) -> Iterator[Finding]:
             "Check broker.host, port, name and password; is the broker running?",
         )
         return
-    yield ok("broker", f"{at} answers, MQTT {'5' if version is Version.V5 else '3.1.1'}, and lets the gateway read")
+    yield ok(
+        "broker", f"{at} answers, MQTT {'5' if version is Version.V5 else '3.1.1'}, and takes the gateway's filters"
+    )
     if end_s is not None:
         yield _runs_out(f"the broker's certificate ({at})", end_s, time.time())
     yield from _limits(settings, ack, version)
@@ -161,15 +163,17 @@ async def _shake_hands(
             async with asyncio.timeout(LONGEST_S):
                 transport = await _open(connection, settings, context)
                 ack = await connection.handshake()
+            peer = transport.get_extra_info("peercert") or {}
+            end_s = ssl.cert_time_to_seconds(peer["notAfter"]) if "notAfter" in peer else None
         except (MqttError, TimeoutError) as error:
             if version is versions[-1] or isinstance(error, SubscribeRefusedError):
                 raise
-            continue
-        peer = transport.get_extra_info("peercert") or {}
-        end_s = ssl.cert_time_to_seconds(peer["notAfter"]) if "notAfter" in peer else None
-        connection.disconnect()
-        await asyncio.wait((connection.closed,), timeout=1.0)
-        return ack, version, end_s
+        else:
+            return ack, version, end_s
+        finally:
+            if connection.opened:
+                connection.disconnect()
+                await asyncio.wait((connection.closed,), timeout=1.0)
     raise TimeoutError
 
 

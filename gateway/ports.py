@@ -321,7 +321,8 @@ class Keep:
     alerts_s: float
     quarantine_s: float
     max_bytes: int | None = None
-    """Size that the rows may take in the file; beyond it the oldest readings go, then the oldest points."""
+    """Size that the rows may take in the file; beyond it the oldest readings go, then the oldest points but for
+    acknowledgements, which are kept as alerts are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -230,7 +230,7 @@ class RetentionSettings(_Section):
     points_days: float = Field(90.0, gt=0)
     """Features and summaries, days."""
     alerts_days: float = Field(730.0, gt=0)
-    """Alerts, days."""
+    """Alerts and their acknowledgements, days."""
     max_mb: float = Field(8192.0, ge=1)
     """Most megabytes of all; beyond, the oldest readings go first, then the oldest points."""
 

@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.common import GraphDrawStyle
 from contract import points
 from grafana.board import Board, Dress, column, dressed, lines, number, table, thresholds, variable
 from grafana.health import FIRING, RESOLVED, severity_mapping, state_mapping
-from grafana.influxql import ALERTS, HERE, LATELY, Query, outer, select
+from grafana.influxql import ALERTS, HERE, LATELY, LATELY_DAYS, Query, outer, select
 
 UID: Final = "edgefleet-alerts"
 AROUND_MS: Final = 6 * 3600 * 1000
@@ -44,7 +44,7 @@ def _open_count() -> Any:
     return number(
         Dress(
             title="Open alerts",
-            description="Alerts that fire now, by severity.",
+            description=f"Alerts that fire now, by severity; of the last {LATELY_DAYS} days.",
             unit="none",
             width=6,
             height=5,
@@ -149,7 +149,7 @@ def _history() -> Any:
     )
     dress = Dress(
         title="History",
-        description="When each rule fired on each device.",
+        description="When each rule fired on each device; what fires since before is among the open ones only.",
         unit="none",
         width=24,
         height=10,

@@ -58,7 +58,7 @@ def _score(domain: Domain, rule: ModelRule | None) -> Any:
     panel = lines(
         Dress(
             title="Model score and alerts",
-            description=f"{words} Shaded: an alert fires on the device.",
+            description=f"{words} Shaded: an alert fires on the device; one that began before the chosen time is not.",
             unit="percentunit",
             width=16,
             height=9,
@@ -91,7 +91,7 @@ def _states(domain: Domain) -> Any:
     )
     dress = Dress(
         title="Alerts of these devices",
-        description="Each rule that ever fired on a device in this time, and when.",
+        description="Each rule that began or ended on a device in this time; what fires since before is not here.",
         unit="none",
         width=8,
         height=9,

@@ -18,6 +18,11 @@ def rate(field: str) -> str:
     return f'non_negative_derivative(max("{field}"), 1s)'
 
 
+def increase(field: str) -> str:
+    """Return the increase of a total from one bucket to the next, also where a bucket holds one report."""
+    return f'non_negative_difference(max("{field}"))'
+
+
 def largest(field: str) -> str:
     """Return the largest value of each bucket: peaks matter."""
     return f'max("{field}")'
@@ -72,14 +77,14 @@ GAUGES: Final = (
     Gauge(
         title="Dropped: quarantined messages",
         unit="none",
-        what='max("quarantined_total") - min("quarantined_total")',
+        what=increase("quarantined_total"),
         description="Messages that could not be taken, in each interval; the local store keeps them with the reason.",
     ),
     Gauge(title="Alerts open", unit="none", what=largest("alerts_open"), description="Alerts that fire."),
     Gauge(
         title="Inference time",
         unit="s",
-        what='(max("inference_s") - min("inference_s")) / (max("inferences_total") - min("inferences_total"))',
+        what=f"{increase('inference_s')} / {increase('inferences_total')}",
         description="Time in the model for one window.",
     ),
     Gauge(

@@ -20,8 +20,9 @@ ALERTS: Final = "edgefleet-alerts"
 """Uid of the data source that holds alerts, in a bucket that is kept longer."""
 MIXED: Final = "-- Mixed --"
 
-LATELY: Final = "time > now() - 30d"
+LATELY_DAYS: Final = 90
 """How far back the present state of an alert is looked for: an alert has points only when it changes."""
+LATELY: Final = f"time > now() - {LATELY_DAYS}d"
 HERE: Final = ('"site" =~ /^${site:regex}$/', '"device" =~ /^${device:regex}$/')
 """The site and device that are chosen above a dashboard."""
 

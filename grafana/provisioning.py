@@ -68,11 +68,17 @@ def datasource(uid: str, bucket: str) -> dict[str, Any]:
 
 def contact_points() -> list[dict[str, Any]]:
     """Return who may be told; the environment says who is (``EDGEFLEET_ALERT_RECEIVER``)."""
-    webhook = {"type": "webhook", "settings": {"url": "$EDGEFLEET_ALERT_WEBHOOK", "httpMethod": "POST"}}
-    email = {"type": "email", "settings": {"addresses": "$EDGEFLEET_ALERT_EMAIL", "singleEmail": True}}
+    settings: dict[str, dict[str, Any]] = {
+        "webhook": {"url": "$EDGEFLEET_ALERT_WEBHOOK", "httpMethod": "POST"},
+        "email": {"addresses": "$EDGEFLEET_ALERT_EMAIL", "singleEmail": True},
+    }
     return [
-        {"orgId": 1, "name": name, "receivers": [{"uid": f"{name}-{each['type']}", **each} for each in receivers]}
-        for name, receivers in ((WEBHOOK, [webhook]), (EMAIL, [email]), (BOTH, [webhook, email]))
+        {
+            "orgId": 1,
+            "name": name,
+            "receivers": [{"uid": f"{name}-{kind}", "type": kind, "settings": {**settings[kind]}} for kind in kinds],
+        }
+        for name, kinds in ((WEBHOOK, ["webhook"]), (EMAIL, ["email"]), (BOTH, ["webhook", "email"]))
     ]
 
 

@@ -2,7 +2,7 @@
 
 A model's rule looks at its score, with the shelf's levels: it fires at ``raise_at`` for ``raise_dwell_s`` and recovers
 below ``clear_at``. A sensor rule looks at the gateway's own judgement, whose dwell is behind it already, and so does
-the one for limits and models that a site adds. Two rules watch the gateway itself, since a gateway that is gone reports
+the one for limits and models that a site adds. Two rules watch each gateway itself, since one that is gone reports
 nothing.
 """
 
@@ -19,7 +19,7 @@ from contract.messages import Severity
 from grafana.board import TAG
 from grafana.domain_board import SCORE_PANEL
 from grafana.domain_board import uid as domain_uid
-from grafana.influxql import ALERTS, FEATURES, LATELY, Query, select
+from grafana.influxql import ALERTS, FEATURES, LATELY, LATELY_DAYS, Query, select
 from grafana.shelves import ModelRule
 
 SENSOR_RULES: Final = ("flat_line", "saturation", "impossible_rate", "silent")
@@ -184,7 +184,7 @@ def _of_transitions(
         title=title,
         group=group,
         query=Query(select('last("state")', points.ALERTS, where=where, by=by, time=LATELY), uid=ALERTS),
-        look_back_s=30 * 86400,
+        look_back_s=LATELY_DAYS * 86400,
         fire_above=0.5,
         clear_below=0.5,
         for_s=0,
@@ -201,19 +201,24 @@ def _any_of(names: Sequence[str]) -> str:
 
 
 def _gone() -> AlertRule:
-    query = select('last("uptime_s")', points.GATEWAY, by=("gateway",))
+    """Return the rule for a gateway without reports: 1 where the newest five minutes hold none, of each one by itself.
+
+    These minutes have just begun now and then and hold none yet; the rule's own time outlasts that.
+    """
+    query = select('1 - count("uptime_s")', points.GATEWAY, by=("gateway",), every="5m", fill="0")
     return AlertRule(
         uid="edgefleet-gateway-gone",
         title="Gateway: gone",
         group="gateway",
         query=Query(query),
-        look_back_s=5 * EVALUATE_EVERY_S,
-        fire_above=1e12,  # never by value: it fires when there is no report
-        clear_below=1e12,
+        look_back_s=86400,
+        fire_above=0.5,
+        clear_below=0.5,
         for_s=2 * EVALUATE_EVERY_S,
         severity="critical",
-        summary="The gateway reports nothing",
-        description="No report for five minutes: it is down, or cannot reach InfluxDB. Data waits at the broker.",
+        summary="A gateway reports nothing: {{ $labels.gateway }}",
+        description="No report for minutes: it is down, or cannot reach InfluxDB. Data waits at the broker. After a "
+        "day without a report it is forgotten here, unless no gateway is left.",
         no_data="Alerting",
         dashboard="edgefleet-gateway",
     )

@@ -1,7 +1,8 @@
 # ruff: noqa: S608  # the names of tables and columns stand in this file
 """How long the local store keeps what, and what goes first when it is too large: readings, then points.
 
-Alerts that fire, the ledger and the devices are never deleted.
+Acknowledgements are points that say something of an alert: they stay as long as alerts do, and are not among those
+that make room. Alerts that fire, the ledger and the devices are never deleted.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from contract.points import nanoseconds
+from contract.points import ACKNOWLEDGEMENTS, nanoseconds
 from gateway.ports import Keep, Pruned
 from gateway.sqlite_file import transaction
 
 _ROWS_AT_A_TIME: Final = 500
+_ACKNOWLEDGED: Final = f"(SELECT number FROM series WHERE measurement = '{ACKNOWLEDGEMENTS}')"
 _PAGE_FIGURES: Final = ("page_count", "freelist_count", "page_size")
 
 
@@ -29,14 +31,18 @@ def prune(connection: sqlite3.Connection, now_s: float, keep: Keep) -> Pruned:
     measured_s = now_s if newest_s is None else min(now_s, newest_s)
     with transaction(connection):
         readings = _delete(connection, "readings WHERE last_s < ?", measured_s - keep.readings_s)
-        points = _delete(connection, "points WHERE time_ns < ?", nanoseconds(max(0.0, measured_s - keep.points_s)))
+        points = 0
+        for which, keep_s in (("NOT IN", keep.points_s), ("IN", keep.alerts_s)):
+            rows = f"points WHERE series {which} {_ACKNOWLEDGED} AND time_ns < ?"
+            points += _delete(connection, rows, nanoseconds(max(0.0, measured_s - keep_s)))
         over = "SELECT id FROM alerts WHERE state = 'resolved' AND at_s < ?"
         alerts = _delete(connection, f"alerts WHERE id IN ({over})", measured_s - keep.alerts_s)
         old_s = now_s - keep.quarantine_s
         quarantined = _delete(connection, "quarantine WHERE received_s < ?", old_s)
         quarantined += _delete(connection, "refused WHERE stored_s < ?", old_s)
-        more_readings = _make_room(connection, "readings", "last_s", keep.max_bytes)
-        more_points = _make_room(connection, "points", "time_ns", keep.max_bytes)
+        more_readings = _make_room(connection, "readings ORDER BY last_s", keep.max_bytes)
+        others = f"points WHERE series NOT IN {_ACKNOWLEDGED} ORDER BY time_ns"
+        more_points = _make_room(connection, others, keep.max_bytes)
     return Pruned(
         readings=readings + more_readings,
         points=points + more_points,
@@ -56,9 +62,10 @@ def _delete(connection: sqlite3.Connection, rows: str, bound: float) -> int:
     return connection.execute(f"DELETE FROM {rows}", (bound,)).rowcount
 
 
-def _make_room(connection: sqlite3.Connection, table: str, age: str, max_bytes: int | None) -> int:
+def _make_room(connection: sqlite3.Connection, oldest_first: str, max_bytes: int | None) -> int:
     deleted = 0
-    oldest = f"SELECT rowid FROM {table} ORDER BY {age} LIMIT {_ROWS_AT_A_TIME}"
+    table, *_ = oldest_first.split()
+    oldest = f"SELECT rowid FROM {oldest_first} LIMIT {_ROWS_AT_A_TIME}"
     while max_bytes is not None and used_bytes(connection) > max_bytes:
         gone = connection.execute(f"DELETE FROM {table} WHERE rowid IN ({oldest})").rowcount
         if not gone:

@@ -12,12 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from gateway.settings_file import parse
+
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "deploy" / "edgefleet.service"
 CONSOLE_UNIT = ROOT / "deploy" / "edgefleet-console.service"
 SCRIPTS = sorted(ROOT.glob("deploy/*.sh"))
 ANALYZE = shutil.which("systemd-analyze")
 BASH = shutil.which("bash")
+WRITE_SETTINGS = """
+set -euo pipefail
+install() { cp "${@: -2}"; }
+chown() { :; }
+broker="" broker_user="" broker_password="" influx="" influx_token="" gateway=shop-4
+"""
+"""What ``settings`` of the installer finds, with ownership left as it is."""
 DENY_WRITE_EXECUTE = """
 import ctypes, sys
 if ctypes.CDLL(None, use_errno=True).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, since Linux 6.3
@@ -126,6 +135,47 @@ def test_installer_tells_all_faults_at_once_and_changes_nothing() -> None:
     faults = ("--gateway", "/nowhere", "--influx-token-file", "--broker-password-file", "goes with --broker")
     for fault in (*faults, "--console: HOST:PORT"):
         assert fault in done.stderr
+
+
+@pytest.mark.skipif(BASH is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("options", "broker"),
+    [
+        ("", ("127.0.0.1", 1883, "gateway")),
+        ("broker=farm.local", ("farm.local", 1883, None)),
+        ("broker=farm.local:8884 broker_user=me broker_password=secret", ("farm.local", 8884, "me")),
+    ],
+)
+@pytest.mark.parametrize("influx", ["", "influx=http://influx.local:8086 influx_token=secret"])
+def test_settings_that_the_installer_writes_say_what_it_was_told(
+    tmp_path: Path, options: str, broker: tuple[str, int, str | None], influx: str
+) -> None:
+    """The gateway takes them, and every secret lies in a file of its own."""
+    assert BASH is not None
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "broker.password").write_text("made by the installer")
+    (tmp_path / "secret").write_text("mine")
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share/edgefleet").symlink_to(ROOT / "deploy")
+    written = re.search(r"^settings\(\) \{$.*?^\}$", (ROOT / "deploy/install.sh").read_text(), re.MULTILINE | re.DOTALL)
+    assert written is not None
+    script = f"{WRITE_SETTINGS}\n{options} {influx}\nETC={etc} NEW={tmp_path}\n{written[0]}\nsettings"
+    done = subprocess.run([BASH, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (etc / "gateway.yaml").read_text()
+    assert "mine" not in text
+    found = parse(text.replace("/var/lib/edgefleet", str(tmp_path)), etc / "gateway.yaml", {})
+    assert found.gateway == "shop-4"
+    assert (found.broker.host, found.broker.port, found.broker.username) == broker
+    secrets = {None: None, "gateway": "made by the installer", "me": "mine"}
+    login = found.broker.password_file
+    assert (None if login is None else login.read_text()) == secrets[broker[2]]
+    assert (found.influx is not None) == bool(influx)
+    if found.influx is not None:
+        assert found.influx.url == "http://influx.local:8086"
+        assert found.influx.token_file is not None
+        assert found.influx.token_file.read_text() == "mine"
 
 
 def test_wheel_carries_shelves_dashboards_and_what_the_installer_takes_from_it() -> None:

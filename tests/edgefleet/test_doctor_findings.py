@@ -17,8 +17,10 @@ from edgefleet.doctor import examine, exit_code, render
 from edgefleet.findings import Finding, ok
 from edgefleet.machine import Machine, machine_findings
 from edgefleet.surroundings import broker, certificates, influx, time_zone
+from gateway.serve import session_settings
 from gateway.settings import BrokerSettings, InfluxSettings, Settings, SiteSettings, TlsSettings
 from tests.brokers import Mosquitto, free_port
+from tests.gateway.mqtt.scripted import CONNACK, Peer, scripted
 
 CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
@@ -132,10 +134,27 @@ def test_broker_that_is_not_there_is_critical() -> None:
 
 @pytest.mark.mosquitto
 async def test_broker_is_asked_as_the_gateway_would(tmp_path: Path) -> None:
-    """It answers, its limits are compared, and what its ACL forbids is told before the gateway runs into it."""
+    """It answers, and its limits are compared."""
     async with Mosquitto(tmp_path / "free", ["max_packet_size 1000"]) as one:
         findings = await asyncio.to_thread(lambda: list(broker(Settings(broker=BrokerSettings(port=one.port)), None)))
     assert {each.check: each.severity for each in findings} == {"broker": "ok", "broker limits": "warning"}
+
+
+async def test_broker_that_refuses_a_filter_is_told_before_the_gateway_runs_into_it() -> None:
+    filters = session_settings(Settings()).subscriptions
+
+    async def refuse(peer: Peer) -> None:
+        await peer.expect(0x10)
+        peer.send(CONNACK)
+        await peer.expect(0x82)
+        peer.send(bytes([0x90, 3 + len(filters), 0, 1, 0, *[0x87] * len(filters)]))
+        await peer.until_closed()
+
+    async with scripted(refuse) as port:
+        (finding,) = await asyncio.to_thread(lambda: list(broker(Settings(broker=BrokerSettings(port=port)), None)))
+    assert finding.severity == "critical"
+    assert filters[0] in finding.text
+    assert "ACL" in finding.remedy
 
 
 async def test_influxdb_is_asked_for_its_clock_and_whether_it_takes_the_token() -> None:

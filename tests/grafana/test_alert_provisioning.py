@@ -87,6 +87,13 @@ def test_routes_name_contact_points_and_mute_timings_that_are_there() -> None:
         assert set(route.get("mute_time_intervals", [])) <= timings
 
 
+def test_files_repeat_themselves_rather_than_refer() -> None:
+    """A person who reads or changes one contact point sees all of it: no file has YAML's anchors and aliases."""
+    for file in PROVISIONED.rglob("*.yaml"):
+        events = yaml.parse(file.read_text("utf-8"))
+        assert [event for event in events if getattr(event, "anchor", None)] == []
+
+
 def test_dollars_of_queries_are_doubled_and_those_of_annotations_are_not() -> None:
     """Grafana replaces ``$NAME`` from its environment in all of a rule but its annotations."""
     for rule in RULES.values():

@@ -96,7 +96,7 @@ async def test_every_query_of_a_dashboard_returns_data(store: Store, name: str) 
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["uid"])
-async def test_query_of_an_alert_rule_returns_one_number_a_series(store: Store, rule: dict[str, Any]) -> None:
+async def test_query_of_an_alert_rule_returns_numbers(store: Store, rule: dict[str, Any]) -> None:
     query, *expressions = rule["data"]
     look_back_s = query["relativeTimeRange"]["from"]
     time_range = Range(from_s=store.day.to_s - max(look_back_s, 7200), to_s=store.day.to_s)

@@ -21,7 +21,8 @@ from tests.brokers import Mosquitto
 
 pytestmark = pytest.mark.mosquitto
 
-ACL: Final = Path(init_secrets.__file__).parent.parent / "mosquitto" / "acl"
+DEPLOY: Final = Path(init_secrets.__file__).parent.parent
+ACL: Final = DEPLOY / "mosquitto" / "acl"
 COW, OTHER = DeviceId("farm-1", "agriculture", "cattle-01"), DeviceId("farm-1", "agriculture", "cattle-02")
 WAIT_S: Final = 0.5
 """Time in which a message that is let through arrives many times over."""
@@ -58,6 +59,20 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         yield Guarded(broker, logins)
 
 
+@pytest.fixture
+async def on_a_pi(tmp_path: Path) -> AsyncIterator[Guarded]:
+    """Run the broker as the installer sets it up on a Raspberry Pi, but for the port and where its files are."""
+    names = ("gateway", "sensors", "viewer", str(COW))
+    passwords = tmp_path / "edgefleet.passwords"
+    passwords.write_text("".join(f"{name}:{init_secrets.hashed(name)}\n" for name in names))
+    conf = (DEPLOY / "raspberry/mosquitto.conf").read_text()
+    conf = conf.replace("/etc/mosquitto/edgefleet.passwords", str(passwords))
+    conf = conf.replace("/etc/mosquitto/edgefleet.acl", str(DEPLOY / "raspberry/mosquitto.acl"))
+    options = [line for line in conf.splitlines() if not line.startswith(("listener", "per_listener"))]
+    async with Mosquitto(tmp_path / "broker", options) as broker:
+        yield Guarded(broker, {name: name for name in names})
+
+
 async def reaches(guarded: Guarded, writer: str, topic: str, reader: str = "gateway") -> bool:
     """Tell whether what one user publishes on a topic comes to another who asked for it."""
     async with guarded.client(reader) as listening, guarded.client(writer) as speaking:
@@ -91,6 +106,13 @@ async def test_gateway_writes_alerts_and_nothing_else_of_a_device(guarded: Guard
     assert not await reaches(guarded, "gateway", topics.telemetry(COW), reader="viewer")
 
 
+@pytest.mark.parametrize("kind", ["config", "state"])
+async def test_gateway_shows_itself_to_home_assistant_and_no_device_does(guarded: Guarded, kind: str) -> None:
+    topic = f"homeassistant/binary_sensor/edgefleet/farm-1_agriculture_cattle-01/{kind}"
+    assert await reaches(guarded, "gateway", topic, reader="viewer")
+    assert not await reaches(guarded, str(COW), topic, reader="viewer")
+
+
 async def test_viewer_only_looks(guarded: Guarded) -> None:
     assert await reaches(guarded, str(COW), topics.telemetry(COW), reader="viewer")
     assert not await reaches(guarded, "viewer", topics.telemetry(COW))
@@ -100,6 +122,25 @@ async def test_viewer_only_looks(guarded: Guarded) -> None:
 async def test_device_reads_its_own_alert_and_no_other(guarded: Guarded) -> None:
     assert await reaches(guarded, "gateway", topics.alert(COW), reader=str(COW))
     assert not await reaches(guarded, "gateway", topics.alert(COW), reader=str(OTHER))
+
+
+async def test_on_a_pi_bridges_write_their_own_topics_only(on_a_pi: Guarded) -> None:
+    for topic in ("zigbee2mqtt/freezer", "tele/plug/SENSOR", "shellies/ht/sensor/temperature", "spBv1.0/g/NDATA/n"):
+        assert await reaches(on_a_pi, "sensors", topic)
+    for topic in (topics.telemetry(COW), topics.alert(COW), topics.gateway("edge-1", "command")):
+        assert not await reaches(on_a_pi, "sensors", topic)
+        assert not await reaches(on_a_pi, "viewer", topic)
+    assert await reaches(on_a_pi, str(COW), topics.telemetry(COW))
+    assert not await reaches(on_a_pi, str(COW), topics.telemetry(OTHER))
+    assert await refused(lambda: connected(aiomqtt.Client(on_a_pi.broker.host, on_a_pi.broker.port)))
+
+
+async def test_on_a_pi_the_gateway_reads_all_and_commands_nothing(on_a_pi: Guarded) -> None:
+    shown = (topics.alert(COW), topics.gateway("edge-1", "health"), "homeassistant/sensor/edgefleet/x/config")
+    for topic in shown:
+        assert await reaches(on_a_pi, "gateway", topic, reader="viewer")
+    for topic in ("zigbee2mqtt/lamp/set", "cmnd/plug/POWER", "spBv1.0/g/NCMD/n", topics.telemetry(COW)):
+        assert not await reaches(on_a_pi, "gateway", topic, reader="viewer")
 
 
 @pytest.mark.parametrize("device", ["+/+/+", "#", "farm-1/agriculture/#"])
@@ -117,16 +158,18 @@ async def refused(attempt: Callable[[], Awaitable[object]]) -> bool:
     return False
 
 
-async def test_anonymous_client_and_wrong_password_are_refused(guarded: Guarded) -> None:
-    async def connect(client: aiomqtt.Client) -> None:
-        async with client:
-            pass
+async def connected(client: aiomqtt.Client) -> None:
+    """Connect and leave again."""
+    async with client:
+        pass
 
+
+async def test_anonymous_client_and_wrong_password_are_refused(guarded: Guarded) -> None:
     anonymous = aiomqtt.Client(guarded.broker.host, guarded.broker.port)
-    assert await refused(lambda: connect(anonymous))
-    assert await refused(lambda: connect(guarded.client("viewer", "guess")))
-    assert await refused(lambda: connect(guarded.client(str(COW), guarded.passwords[str(OTHER)])))
-    assert not await refused(lambda: connect(guarded.client("viewer")))
+    assert await refused(lambda: connected(anonymous))
+    assert await refused(lambda: connected(guarded.client("viewer", "guess")))
+    assert await refused(lambda: connected(guarded.client(str(COW), guarded.passwords[str(OTHER)])))
+    assert not await refused(lambda: connected(guarded.client("viewer")))
 
 
 def test_secrets_are_random_kept_and_given_to_their_service_alone(tmp_path: Path) -> None:

@@ -215,14 +215,22 @@ def test_image_runs_as_nobody_special() -> None:
     or subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode != 0,
     reason="needs docker compose, the client only",
 )
-@pytest.mark.parametrize("overlay", [None, *OVERLAYS])
-def test_compose_itself_takes_the_files(overlay: str | None) -> None:
-    files = ["docker-compose.yml", *([f"deploy/compose/{overlay}.yaml"] if overlay else [])]
+@pytest.mark.parametrize("overlays", [(), ("pi",), ("tls",), OVERLAYS], ids="+".join)
+@pytest.mark.parametrize("profile", ["", "chaos"])
+def test_compose_itself_takes_the_files(overlays: tuple[str, ...], profile: str) -> None:
+    """Overlays combine, and each adds or takes away the services that it should."""
+    files = ["docker-compose.yml", *(f"deploy/compose/{overlay}.yaml" for overlay in overlays)]
     arguments = [part for file in files for part in ("-f", str(ROOT / file))]
     done = subprocess.run(
-        ["docker", "compose", *arguments, "--profile", "chaos", "config", "--quiet"], capture_output=True, check=False
+        ["docker", "compose", *arguments, "--profile", profile, "config", "--services"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, done.stderr
+    extra = {name for name, service in SERVICES.items() if "profiles" in service}
+    left_out = ({"simulator"} if "pi" in overlays else set()) | (set() if profile else extra)
+    assert set(done.stdout.split()) == set(SERVICES) - left_out
 
 
 def test_every_test_that_the_security_page_names_is_there() -> None:

@@ -21,7 +21,6 @@ class Metric:
     alias: int | None
     time_ms: int | None
     datatype: int | None
-    historical: bool
     value: Any
     """Number, bool or text as on the wire; ``None`` where it is null or of a kind that is no measurement."""
     whole: bool
@@ -41,7 +40,6 @@ class Payload:
     """A message of an edge node."""
 
     time_ms: int | None
-    seq: int | None
     metrics: tuple[Metric, ...]
 
 
@@ -50,7 +48,7 @@ def decode(payload: bytes) -> Payload:
 
     :raises PayloadError: it is not protobuf
     """
-    time_ms = seq = None
+    time_ms = None
     metrics = []
     try:
         for number, value in _fields(payload):
@@ -58,11 +56,9 @@ def decode(payload: bytes) -> Payload:
                 metrics.append(_metric(value))
             elif number == 1:
                 time_ms = _whole(value)
-            elif number == 3:
-                seq = _whole(value)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise PayloadError(f"it is not a Sparkplug B payload ({error})") from error
-    return Payload(time_ms, seq, tuple(metrics))
+    return Payload(time_ms, tuple(metrics))
 
 
 def _metric(data: bytes) -> Metric:
@@ -74,7 +70,6 @@ def _metric(data: bytes) -> Metric:
         alias=_whole(found.get(2)),
         time_ms=_whole(found.get(3)),
         datatype=_whole(found.get(4)),
-        historical=bool(found.get(5)),
         value=None if null or not place else _value(place, found[place]),
         whole=place in (10, 11) and not null,
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from contract.answers import Acknowledgement
 from contract.messages import Alert
-from contract.points import Point
+from contract.points import ACKNOWLEDGEMENTS, Point, acknowledgement_point
 from contract.topics import DeviceId
 from gateway.ports import Keep, LedgerLine, Outputs, Quarantined, Readings, Refused, StoreUnavailableError
 from gateway.sqlite_file import StorageError, StorageFullError
@@ -59,6 +61,14 @@ def block(
     start_ns = int(times[0] // 60 * 60) * 10**9
     return Readings(
         "s", "industrial", device, start_ns, late, len(times), np.array(times, "<f8").tobytes(), values.tobytes()
+    )
+
+
+def acknowledgement(at_s: float) -> Point:
+    """Return the point of somebody who took an alert of the pump on."""
+    where = {"site": "s", "domain": "industrial", "device": "p-1", "rule": "anomaly"}
+    return acknowledgement_point(
+        Acknowledgement(number=1, alert_id="a", onset_s=0.0, at_s=at_s, verdict="confirmed", **where)
     )
 
 
@@ -281,6 +291,22 @@ async def test_alerts_that_are_stored_before_their_readings_are_not_aged_by_the_
     await store.write([Outputs(alerts=[alert("later", at_s=961.0)])])
     assert (await store.prune(1e9, keep)).alerts == 2
     assert [one.id for one in reader.open_alerts()] == ["later"]
+
+
+async def test_acknowledgements_stay_as_long_as_alerts(store: LocalStore, reader: LocalReader) -> None:
+    """Neither the age of points nor want of room takes one away; the age of alerts does."""
+    times_s = (0.0, 500.0, 900.0)
+    others = [Point("m", {}, {"n": n}, round(time_s * 1e9)) for n, time_s in enumerate(times_s)]
+    answers = [acknowledgement(time_s) for time_s in times_s]
+    await store.write([Outputs(points=[*others, *answers], alerts=[alert(at_s=1000.0)])])
+    keep = Keep(readings_s=100.0, points_s=200.0, alerts_s=600.0, quarantine_s=100.0)
+    assert (await store.prune(1000.0, keep)).points == 3
+    assert reader.points("m") == others[2:]
+    assert reader.points(ACKNOWLEDGEMENTS) == answers[1:]
+    pruned = await store.prune(1000.0, replace(keep, max_bytes=1))
+    assert (pruned.points, pruned.for_room) == (1, 1)
+    assert reader.points("m") == []
+    assert reader.points(ACKNOWLEDGEMENTS) == answers[1:]
 
 
 async def test_prune_makes_room_with_the_oldest_readings_first(store: LocalStore, reader: LocalReader) -> None:
