@@ -10,14 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from edgefleet.certificates import not_after_s
 from edgefleet.doctor import examine, exit_code, render
 from edgefleet.findings import Finding, ok
 from edgefleet.machine import Machine, machine_findings
-from edgefleet.surroundings import broker, certificates, influx, time_zone
-from gateway.settings import BrokerSettings, InfluxSettings, Settings, SiteSettings, TlsSettings
+from edgefleet.surroundings import broker, certificates, time_zone
+from gateway.settings import BrokerSettings, Settings, SiteSettings, TlsSettings
 from tests.brokers import Mosquitto, free_port
 
 CERTIFICATE = """\
@@ -136,31 +135,6 @@ async def test_broker_is_asked_as_the_gateway_would(tmp_path: Path) -> None:
     async with Mosquitto(tmp_path / "free", ["max_packet_size 1000"]) as one:
         findings = await asyncio.to_thread(lambda: list(broker(Settings(broker=BrokerSettings(port=one.port)), None)))
     assert {each.check: each.severity for each in findings} == {"broker": "ok", "broker limits": "warning"}
-
-
-async def test_influxdb_is_asked_for_its_clock_and_whether_it_takes_the_token() -> None:
-    async def ping(_: web.Request) -> web.Response:
-        return web.Response(status=204)
-
-    async def write(request: web.Request) -> web.Response:
-        return web.Response(status=204 if request.headers.get("Authorization") == "Token right" else 401)
-
-    application = web.Application()
-    application.router.add_get("/ping", ping)
-    application.router.add_post("/api/v2/write", write)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        for token, apart_s, expected in (("right", 0, {"influxdb": "ok", "influxdb clock": "ok"}),
-                                         ("right", 60, {"influxdb": "ok", "influxdb clock": "warning"}),
-                                         ("wrong", 0, {"influxdb": "critical", "influxdb clock": "ok"})):  # fmt: skip
-            settings = InfluxSettings.model_validate({"url": url, "token": token})
-            found = await asyncio.to_thread(list, influx(settings, time.time() + apart_s))
-            assert {each.check: each.severity for each in found} == expected
-    finally:
-        await runner.cleanup()
 
 
 def test_exit_code_is_that_of_the_worst() -> None:
