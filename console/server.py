@@ -14,8 +14,11 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
+from nicegui import app as pages
 from nicegui import ui
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -24,6 +27,7 @@ from console.errors import ListenError
 from console.guard import Guard, Rules
 from console.pages import alerts_page, device_page, fleet_page, frame, gateway_page, models_page, truth_page
 from console.passwords import Passwords
+from console.rendering import render
 from console.sessions import Session, Sessions
 from console.truth import TruthSource
 from console.watch import Watch
@@ -111,7 +115,12 @@ def build(options: Options, watch: Watch) -> ASGIApp:
         message_history_length=50,
         binding_refresh_interval=None,
     )
+    pages.add_exception_handler(404, _absent)  # NiceGUI's own page stays blank here
     return GZipMiddleware(Guard(app, rules), minimum_size=1024)
+
+
+async def _absent(_request: Request, _error: Exception) -> HTMLResponse:
+    return HTMLResponse(render("absent.html"), 404)
 
 
 async def serve(options: Options, say: Callable[[str], None], *, wall_s: Callable[[], float] = time.time) -> None:

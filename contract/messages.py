@@ -59,7 +59,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Measurement time of the sample that closed the deciding window, Unix seconds."""
     score: float
     summary: str
-    """One sentence that says why, in words."""
+    """One sentence that says why, in words; of a resolved sensor alert, what ended it and what it was."""
     reasons: tuple[Reason, ...] = ()
     model_version: str | None = None
     """Version of the model that scored; ``None`` for a sensor rule."""

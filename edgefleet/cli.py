@@ -1,102 +1,37 @@
-"""The command line: arguments in, rooms composed, exit codes out. Imports stand where they are used: help is quick.
+"""The command line: its commands in the order of its help. Each family of them has a room of its own, ``*_cli``."""
 
-Exit codes: 0 done, 1 failed, 2 refused before anything was started, 130 interrupted.
-"""
-
-# ruff: noqa: PLC0415  # see above
+# ruff: noqa: PLC0415  # imports stand where they are used: help is quick
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
-from edgefleet import site_cli
-from edgefleet.durations import parse_duration
+from edgefleet import recording_cli, site_cli, state_cli
+from edgefleet.terminal import Json, duration, errors, new_app, output, print_json, print_published, progress
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-FAILED: Final = 1
-REFUSED: Final = 2
-INTERRUPTED: Final = 130
-STATE_DIR: Final = Path("/var/lib/edgefleet")
+BrokerChoice = Literal["auto", "mosquitto", "amqtt"]
 PASS_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-app = typer.Typer(
-    name="edgefleet",
-    help="An edge IoT gateway with on-device inference, and a fleet of simulated sensors to prove it against.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+app = new_app(
+    "edgefleet",
+    "An edge IoT gateway with on-device inference, and a fleet of simulated sensors to prove it against.",
+    group=True,
 )
-
-State = Annotated[Path, typer.Option("--state", help="State folder of a gateway.", show_default=True)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
-CsvFile = Annotated[Path, typer.Argument(help="CSV file with a header.", metavar="FILE.csv")]
-DomainName = Annotated[str, typer.Option(help="What the device is: agriculture, industrial, retail or traffic.")]
-DeviceName = Annotated[str, typer.Option(help="Name of the device.")]
-SiteName = Annotated[str, typer.Option(help="Name of the site.")]
-Columns = Annotated[
-    str | None, typer.Option("--map", help="COLUMN=channel,… or COLUMN=channel*FACTOR to convert a unit.")
-]
-TimeColumn = Annotated[str | None, typer.Option(help="Column with the time; default: found.")]
-Delimiter = Annotated[str | None, typer.Option(help="Between two fields; default: found.")]
-Zone = Annotated[str, typer.Option(help="Time zone of times without an offset.")]
-Start = Annotated[str | None, typer.Option(help="Time of the first row, where the file has none (ISO 8601).")]
-BrokerChoice = Literal["auto", "mosquitto", "amqtt"]
-Broker = Annotated[str, typer.Option("--broker", help="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts:// for TLS.")]
-
-
-def main() -> None:
-    """Run the command; an interrupt ends it without a trace."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-
-
-def _checked(parse: Callable[[str], float]) -> Callable[[str], float]:
-    """Return a parser whose refusal names the option."""
-
-    def checked(text: str) -> float:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-
-    return checked
-
-
-def _speed(text: str) -> float:
-    if text == "max":
-        return float("inf")
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not speed > 0:
-        raise typer.BadParameter("Write how many times faster, such as 10, or max.")
-    return speed
 
 
 @app.command()
 def demo(
     *,
     run_s: Annotated[
-        float, typer.Option("--for", parser=_checked(parse_duration), metavar="TIME", help="Length of the live part.")
+        float, typer.Option("--for", parser=duration, metavar="TIME", help="Length of the live part.")
     ] = "60s",  # type: ignore[assignment]  # goes through the parser
     devices: Annotated[int, typer.Option(min=1, max=10_000, help="Devices, spread over the four domains.")] = 40,
     history_s: Annotated[
         float,
-        typer.Option(
-            "--history", parser=_checked(parse_duration), metavar="TIME", help="Measured before the live part."
-        ),
+        typer.Option("--history", parser=duration, metavar="TIME", help="Measured before the live part."),
     ] = "24h",  # type: ignore[assignment]  # goes through the parser
     seed: Annotated[int, typer.Option(min=0, help="Draws devices and events.")] = 7,
     state: Annotated[
@@ -114,8 +49,10 @@ def demo(
     import asyncio
 
     from edgefleet.console_process import installed
-    from edgefleet.demo import DemoOptions
-    from edgefleet.demo import demo as run
+
+    with errors():
+        from edgefleet.demo import DemoOptions
+        from edgefleet.demo import demo as run
 
     options = DemoOptions(
         run_s=run_s,
@@ -127,12 +64,12 @@ def demo(
         console=console and installed(),
         open_browser=open_browser,
     )
-    with _errors():
-        summary = asyncio.run(run(options, _progress()))
+    with errors():
+        summary = asyncio.run(run(options, progress()))
     if as_json:
-        _print_json(summary.as_dict())
+        print_json(summary.as_dict())
     else:
-        _console().print(summary.render())
+        output().print(summary.render())
 
 
 @app.command()
@@ -154,7 +91,7 @@ def gateway(
 
     from gateway.settings_file import load
 
-    with _errors():
+    with errors():
         settings = load(config)
     if print_effective:
         typer.echo(_yaml(settings.model_dump(mode="json")), nl=False)
@@ -162,7 +99,7 @@ def gateway(
         typer.echo(f"{config}: no faults.", err=True)
     if check or print_effective:
         return
-    with _errors():
+    with errors():
         from gateway.serve import serve
 
         serve(settings, config)
@@ -180,7 +117,7 @@ def simulate(
     ] = None,
     run_s: Annotated[
         float | None,
-        typer.Option("--for", parser=_checked(parse_duration), metavar="TIME", help="Length of the live part."),
+        typer.Option("--for", parser=duration, metavar="TIME", help="Length of the live part."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the one in the file.")] = None,
     as_json: Json = False,
@@ -191,203 +128,30 @@ def simulate(
     """
     import asyncio
 
-    from edgefleet.running import simulate as run
     from simulator import settings as fleet_settings
 
-    with _errors():
+    with errors():
+        from edgefleet.running import simulate as run
+
         settings = fleet_settings.load(config or fleet_settings.EXAMPLE)
         changes = {"broker": broker, "run_s": run_s, "seed": seed}
         settings = settings.model_copy(update={name: value for name, value in changes.items() if value is not None})
-        published = asyncio.run(run(settings, truth, _progress()))
-    _published(published.samples, published.messages, as_json=as_json)
+        done = asyncio.run(run(settings, truth, progress()))
+    print_published(done.samples, done.messages, as_json=as_json)
 
 
-@app.command()
-def replay(
-    *,
-    file: CsvFile,
-    domain: DomainName,
-    device: DeviceName,
-    broker: Broker,
-    site: SiteName = "replay",
-    columns: Columns = None,
-    time_column: TimeColumn = None,
-    delimiter: Delimiter = None,
-    zone: Zone = "UTC",
-    start: Start = None,
-    period_s: Annotated[
-        float | None,
-        typer.Option(
-            "--period", parser=_checked(parse_duration), metavar="TIME", help="Between two rows, with --start."
-        ),
-    ] = None,
-    speed: Annotated[float, typer.Option(parser=_speed, metavar="N|max", help="Times faster than recorded.")] = "1",  # type: ignore[assignment]  # goes through the parser
-    shift_to_now: Annotated[
-        bool, typer.Option("--shift-to-now", help="Move all times so that the last row is due at the end, now.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Publish a recorded CSV file as one device.
-
-    Example: `edgefleet replay pump.csv --domain industrial --device pump-1 --map "Current=current_a" --speed max
-    --broker mqtt://127.0.0.1:1883`
-    """
-    import asyncio
-
-    from edgefleet.running import ReplayRequest, recording_of
-    from edgefleet.running import replay as run
-    from simulator.broker_url import BrokerUrl
-
-    request = ReplayRequest(
-        file=file,
-        site=site,
-        domain=domain,
-        device=device,
-        columns=columns,
-        time_column=time_column,
-        delimiter=delimiter,
-        zone=zone,
-        start=start,
-        period_s=period_s,
-        speed=speed,
-        shift_to_now=shift_to_now,
-    )
-    with _errors():
-        url = BrokerUrl.parse(broker)
-        published = asyncio.run(run(recording_of(request), url, speed, _progress()))
-    _published(published.samples, published.messages, as_json=as_json)
-
-
-@app.command()
-def backtest(
-    *,
-    file: CsvFile,
-    domain: DomainName,
-    device: DeviceName,
-    out: Annotated[Path, typer.Option(help="CSV file to write, a row a window: window_end,score,coverage,state.")],
-    site: SiteName = "replay",
-    columns: Columns = None,
-    time_column: TimeColumn = None,
-    delimiter: Delimiter = None,
-    zone: Zone = "UTC",
-    start: Start = None,
-    period_s: Annotated[
-        float | None,
-        typer.Option(
-            "--period", parser=_checked(parse_duration), metavar="TIME", help="Between two rows; default: the domain's."
-        ),
-    ] = None,
-    raise_at: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Also count the alerts under this threshold.")
-    ] = None,
-    clear_at: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="With --raise-at: where they clear.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Run a recorded CSV file through the gateway's pipeline, offline: every score, and every alert that would fire.
-
-    Example: `edgefleet backtest pump.csv --domain industrial --device pump-1 --map "Current=current_a" --out scores.csv
-    --raise-at 0.9`
-    """
-    from edgefleet import backtest as room
-    from edgefleet.running import ReplayRequest, recording_of
-    from gateway.settings import DomainSettings, Settings
-
-    request = ReplayRequest(
-        file=file,
-        site=site,
-        domain=domain,
-        device=device,
-        columns=columns,
-        time_column=time_column,
-        delimiter=delimiter,
-        zone=zone,
-        start=start,
-        period_s=period_s,
-    )
-    with _errors():
-        recording = recording_of(request)
-        settings = Settings(domains={domain: DomainSettings(period_s=period_s)})
-        plan = room.plan_for(domain, settings)
-        found = room.backtest(recording, plan)
-        other = None
-        if raise_at is not None:
-            other = room.backtest(recording_of(request), room.with_thresholds(plan, raise_at, clear_at))
-        room.write_rows(found.rows, out)
-    if as_json:
-        _print_json(room.as_json(found, other))
-        return
-    console = _console()
-    console.print(room.alert_table(found))
-    console.print(f"{len(found.rows)} windows in {out}; {len(found.fired)} alerts would have fired")
-    if other is not None:
-        console.print(f"with raise_at {raise_at}: {len(other.fired)} instead of {len(found.fired)}")
-
-
-@app.command()
-def score(
-    *,
-    truth: Annotated[Path, typer.Option("--truth", help="What simulate or demo wrote.")],
-    state: State = STATE_DIR,
-    as_json: Json = False,
-) -> None:
-    """Tell how good a gateway's alerts were, against the faults that were injected.
-
-    Example: `edgefleet score --truth truth.jsonl --state /var/lib/edgefleet --json`
-    """
-    from edgefleet.reading import scores
-    from edgefleet.summary import score_table
-
-    with _errors():
-        found = scores(truth, state)
-    if as_json:
-        _print_json({domain: one.as_dict() for domain, one in found.items()})
-    else:
-        _console().print(score_table(found))
-
-
-@app.command()
-def alerts(
-    *,
-    state: State = STATE_DIR,
-    firing: Annotated[bool, typer.Option("--firing", help="Only those that fire now.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest.")] = 100,
-    as_json: Json = False,
-) -> None:
-    """List alerts, now and past.
-
-    Example: `edgefleet alerts --state /var/lib/edgefleet --firing`
-    """
-    from edgefleet.reading import alert_rows, alert_table
-
-    with _errors():
-        rows = alert_rows(state, firing=firing, limit=limit)
-    if as_json:
-        _print_json(rows)
-    else:
-        _console().print(alert_table(rows))
-
-
-@app.command()
-def audit(*, state: State = STATE_DIR, as_json: Json = False) -> None:
-    """Show what became of every device's samples: published, stored, duplicate, late, quarantined, lost.
-
-    Example: `edgefleet audit --state /var/lib/edgefleet --json`
-    """
-    from edgefleet.reading import audit_table, evicted, ledger_rows
-
-    with _errors():
-        rows, gone = ledger_rows(state), evicted(state)
-    if as_json:
-        _print_json(rows)
-    else:
-        _console().print(audit_table(rows, gone))
+app.command()(recording_cli.replay)
+app.command()(recording_cli.backtest)
+app.command()(state_cli.score)
+app.command()(state_cli.alerts)
+app.command()(state_cli.audit)
 
 
 @app.command()
 def bench(
     *,
     step_s: Annotated[
-        float, typer.Option("--step", parser=_checked(parse_duration), metavar="TIME", help="Time for each rate.")
+        float, typer.Option("--step", parser=duration, metavar="TIME", help="Time for each rate.")
     ] = "5s",  # type: ignore[assignment]  # goes through the parser
     as_json: Json = False,
 ) -> None:
@@ -397,14 +161,14 @@ def bench(
     """
     import asyncio
 
-    from edgefleet.bench import bench as run
+    with errors():
+        from edgefleet.bench import bench as run
 
-    with _errors():
-        result = asyncio.run(run(step_s, _progress()))
+        result = asyncio.run(run(step_s, progress()))
     if as_json:
-        _print_json(result.as_dict())
+        print_json(result.as_dict())
         return
-    _console().print(result.render())
+    output().print(result.render())
     for sentence in result.sentences():
         typer.echo(sentence)
 
@@ -457,55 +221,8 @@ app.command()(site_cli.sniff)
 app.command()(site_cli.doctor)
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn errors that a person can act on into their message and an exit code."""
-    from contract.errors import ContractError
-    from edgefleet.errors import EdgefleetError
-    from gateway.domains import DomainTableError
-    from gateway.inference.errors import ShelfError
-    from gateway.settings_file import SettingsError
-    from gateway.sqlite_file import StorageError
-    from simulator.errors import SimulatorError
-
-    try:
-        yield
-    except (SettingsError, SimulatorError, ShelfError, DomainTableError, ContractError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(REFUSED) from error
-    except (EdgefleetError, StorageError, OSError) as error:
-        typer.echo(f"edgefleet: {error}", err=True)
-        raise typer.Exit(FAILED) from error
-
-
-def _published(samples: int, messages: int, *, as_json: bool) -> None:
-    if as_json:
-        _print_json({"published": samples, "messages": messages})
-    else:
-        typer.echo(f"published {samples:,} samples in {messages:,} messages; the broker acknowledged all of them")
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(value))
-
-
 def _yaml(value: object) -> str:
     import yaml
 
     text: str = yaml.safe_dump(value, sort_keys=False)
     return text
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
-
-
-def _progress() -> Console:
-    """Return where progress goes: standard error, so that the output can be piped."""
-    from rich.console import Console
-
-    return Console(stderr=True)

@@ -5,29 +5,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
+from edgefleet.terminal import STATE_DIR, Json, State, errors, fail, new_app, output, print_json, refuse
+
 if TYPE_CHECKING:
     from console.truth import Picture, TruthSource
 
-FAILED: Final = 1
-REFUSED: Final = 2
-STATE_DIR: Final = Path("/var/lib/edgefleet")
 TRUTH: Final = "truth.jsonl"
-MISSING: Final = "The console's libraries are not installed. Install them with: pip install 'edgefleet[console]'"
 
-State = Annotated[Path, typer.Option("--state", help="State folder of a gateway.", show_default=True)]
 Labels = Annotated[
     Path, typer.Option("--state", help="State folder of a gateway, or the console's own.", show_default=True)
 ]
 
-console_app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-labels_app = typer.Typer(add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+console_app = new_app()
+labels_app = new_app()
 
 
 @console_app.command()
@@ -55,13 +51,10 @@ def console(
 
     Example: `edgefleet console --state /var/lib/edgefleet --listen 127.0.0.1:8080`
     """
-    try:
+    with errors():
         from console.errors import ConsoleError
         from console.passwords import Passwords
         from console.server import Options, parse_listen, serve
-    except ModuleNotFoundError as error:
-        typer.echo(MISSING, err=True)
-        raise typer.Exit(REFUSED) from error
     from gateway.settings import Settings, shelves_folder
 
     own = (own or state).absolute()
@@ -71,8 +64,7 @@ def console(
             typer.echo(f"The password of the {role} is set.")
             return
         if not state.is_dir():
-            typer.echo(f"{state} is not there. Point --state at the state_dir of a gateway.", err=True)
-            raise typer.Exit(REFUSED)
+            refuse(f"{state} is not there. Point --state at the state_dir of a gateway.")
         host, port = parse_listen(listen)
         if password_file is not None:
             Passwords(own).take("operator", password_file)
@@ -87,15 +79,14 @@ def console(
         )
         asyncio.run(serve(options, lambda address: _serving(address, open_browser=open_browser)))
     except ConsoleError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(REFUSED) from error
+        refuse(str(error), error)
 
 
 @labels_app.command()
 def labels(
     *,
     state: Labels = STATE_DIR,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List what operators said of alerts: acknowledged, snoozed, confirmed or false, with window, score and model.
 
@@ -104,15 +95,15 @@ def labels(
     from console.errors import ConsoleError
     from console.labels import LabelStore
 
+    if not state.is_dir():
+        fail(f"{state} is not there. Point --state at the folder that the console writes to.")
     try:
         rows = [label.as_dict() for label in LabelStore(state).all()]
     except ConsoleError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED) from error
+        fail(str(error), error)
     if as_json:
-        typer.echo(json.dumps(rows))
+        print_json(rows)
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -120,7 +111,7 @@ def labels(
     for row in rows:
         cells = (f"{row['site']}/{row['domain']}/{row['device']}", row["rule"], row["verdict"], row["operator"])
         table.add_row(*map(escape, (*cells, row["note"])))
-    Console().print(table)
+    output().print(table)
 
 
 def _ask_password() -> str:

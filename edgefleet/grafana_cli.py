@@ -4,24 +4,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edgefleet.terminal import FAILED, Json, errors, fail, new_app, print_json
 
 if TYPE_CHECKING:
     from contract.messages import Alert
     from grafana.push import InfluxAccess, Pushed
 
-FAILED: Final = 1
-
-grafana = typer.Typer(
-    name="grafana",
-    help="Dashboards, data sources and alert rules of Grafana. Needs the extra `grafana`.",
-    no_args_is_help=True,
-    add_completion=False,
+grafana = new_app(
+    "grafana",
+    "Dashboards, data sources and alert rules of Grafana. Needs the extra `grafana`.\n\n"
+    "Example: `edgefleet grafana build`",
+    group=True,
 )
 
 
@@ -35,9 +34,10 @@ def build(
 
     Example: `edgefleet grafana build`
     """
-    from grafana import build as building
+    with errors():
+        from grafana import build as building
 
-    changed = building.write(out or building.HERE, models_dir or building.MODELS)
+        changed = building.write(out or building.HERE, models_dir or building.MODELS)
     for path in changed:
         typer.echo(f"{'wrote' if path.exists() else 'deleted'} {path}")
     if not changed:
@@ -62,33 +62,36 @@ def push(
     ] = None,
     state: Annotated[Path | None, typer.Option("--state", help="State folder whose alerts become annotations.")] = None,
     models_dir: Annotated[Path | None, typer.Option("--models", help="Shelves whose rules become alert rules.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Put them into a Grafana that is there already; again and again, touching only what this command made.
 
     Example: `edgefleet grafana push --url http://127.0.0.1:3000 --token $TOKEN --influx-token $INFLUX_TOKEN`
     """
-    from grafana_client.client import GrafanaException
-    from niquests.exceptions import RequestException
+    with errors():
+        from grafana_client.client import GrafanaException
+        from niquests.exceptions import RequestException
 
-    from grafana import build as building
-    from grafana.influxql import ALERTS, FEATURES
-    from grafana.push import InfluxAccess, Push
+        from grafana import build as building
+        from grafana.influxql import ALERTS, FEATURES
+        from grafana.push import InfluxAccess, Push
+
+        marks = _alerts(state)
 
     models = models_dir or building.MODELS
     influx: InfluxAccess | None = None
     if influx_token is not None:
         influx = InfluxAccess(url=influx_url, token=influx_token, buckets={FEATURES: bucket, ALERTS: alerts_bucket})
-    marks = _alerts(state)
     try:
         pushed = list(
             Push(url, token).everything(
                 building.dashboards(models), building.rules(models), influx=influx, webhook=webhook, alerts=marks
             )
         )
-    except (GrafanaException, RequestException) as error:
-        typer.echo(f"edgefleet: {url} refuses: {error}", err=True)
-        raise typer.Exit(FAILED) from error
+    except RequestException as error:
+        fail(f"{url} cannot be reached: {error}. Check --url, and that Grafana runs.", error)
+    except GrafanaException as error:
+        fail(f"{url} refuses: {error}. Check --token: a service account needs the role Admin.", error)
     _report(pushed, as_json=as_json)
 
 
@@ -105,7 +108,7 @@ def _report(pushed: list[Pushed], *, as_json: bool) -> None:
     foreign = [one for one in pushed if one.outcome == "not ours"]
     if as_json:
         rows = [{"kind": one.kind, "name": one.name, "outcome": one.outcome} for one in pushed]
-        typer.echo(json.dumps(rows))
+        print_json(rows)
     else:
         for (kind, outcome), count in Counter((one.kind, one.outcome) for one in pushed).items():
             typer.echo(f"{kind:<15}{outcome:<11}{count}")

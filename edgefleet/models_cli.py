@@ -7,13 +7,14 @@ Exit codes: 0 good, 1 a check failed, 2 refused before anything was done.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from edgefleet.terminal import FAILED, Json, errors, new_app, print_json, print_table, progress, refuse
 
 if TYPE_CHECKING:
     from gateway.inference.manifest import Manifest
@@ -21,20 +22,16 @@ if TYPE_CHECKING:
     from gateway.inference.verify import Parity, Report
     from models.training.recorded.rows import Row
 
-FAILED: Final = 1
-REFUSED: Final = 2
-
-models = typer.Typer(
-    name="models",
-    help="The shelves: what they are, whether a file may run, parity with TFLite Micro, rebuild, C for a firmware.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
+models = new_app(
+    "models",
+    "The shelves: what they are, whether a file may run, parity with TFLite Micro, rebuild, C for a firmware.\n\n"
+    "Example: `edgefleet models list`",
+    group=True,
 )
 
 Shelves = Annotated[
     Path | None, typer.Option("--models", help="Folder of the shelves. Default: the ones that come with edgefleet.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Data = Annotated[
     Path | None,
     typer.Option("--data", help="Folder of recorded public data. [default: EDGEFLEET_DATA]", file_okay=False),
@@ -48,13 +45,13 @@ def list_(*, shelves: Shelves = None, as_json: Json = False) -> None:
 
     Example: `edgefleet models list`
     """
-    with _refusals():
+    with errors():
         stated = [shelf.manifest for shelf in _load_all(_folder(shelves))]
     if as_json:
-        _print_json([manifest.model_dump(mode="json") for manifest in stated])
+        print_json([manifest.model_dump(mode="json") for manifest in stated])
         return
-    _table(
-        ["domain", "rule", "version", "window", "features", "arena", "event precision", "event recall"],
+    print_table(
+        ["domain", "rule", "version", "window/hop", "inputs", "arena", "precision", "recall"],
         [_listed(manifest) for manifest in stated],
     )
 
@@ -73,7 +70,7 @@ def check(
 
     report = check_file(file)
     if as_json:
-        _print_json(_report_json(report))
+        print_json(_report_json(report))
     else:
         _print_report(report)
     raise typer.Exit(0 if report.passed else FAILED)
@@ -95,19 +92,19 @@ def verify(
     from gateway.inference.micro import MicroMissingError
     from gateway.inference.verify import parity
 
-    with _refusals():
+    with errors():
         loaded = _load_all(_folder(shelves)) if domain is None else [_load(_folder(shelves), domain)]
     try:
         results = [parity(shelf) for shelf in loaded]
     except MicroMissingError as error:
         # the shelves did load: hashes, types, operators, features and LiteRT's outputs hold
         skipped = {"shelves": [shelf.manifest.domain for shelf in loaded], "skipped": str(error)}
-        _print_json(skipped) if as_json else typer.echo(f"{len(loaded)} shelves load. Parity was skipped: {error}")
+        print_json(skipped) if as_json else typer.echo(f"{len(loaded)} shelves load. Parity was skipped: {error}")
         return
     if as_json:
-        _print_json([asdict(result) | {"passed": result.passed} for result in results])
+        print_json([asdict(result) | {"passed": result.passed} for result in results])
     else:
-        _table(["domain", "vectors", "differing", "largest", "bound", "arena", "verdict"], map(_verified, results))
+        print_table(["domain", "vectors", "differing", "largest", "bound", "arena", "verdict"], map(_verified, results))
     raise typer.Exit(0 if all(result.passed for result in results) else FAILED)
 
 
@@ -143,17 +140,17 @@ def train(
         if wanted := [make.name for name in chosen for make in recipes[name].recorded]:
             needed(recordings, wanted)
     except DataError as error:
-        _refuse(str(error))
+        refuse(str(error))
     for name in chosen:
         try:
             with _progress(name) as report:
                 manifest = rebuild(name, recipes[name], folder, report, recordings, ablate=ablate)
         except DataError as error:
-            _refuse(str(error))
+            refuse(str(error))
         except ModuleNotFoundError as error:
-            _refuse(f"{error.name} is not installed. Install edgefleet[train]; it has wheels for x86-64 Linux only.")
+            refuse(f"{error.name} is not installed. Install edgefleet[train]; it has wheels for x86-64 Linux only.")
         except MicroMissingError as error:
-            _refuse(str(error))
+            refuse(str(error))
         except (GateError, LeakError) as error:
             typer.echo(f"{name}: not written, {error}.", err=True)
             raise typer.Exit(FAILED) from error
@@ -179,7 +176,7 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    with _refusals():
+    with errors():
         shelf = _load(_folder(shelves), domain)
     recipes = _recipes()
     recipe = recipes[_known(domain, recipes)]
@@ -190,7 +187,9 @@ def evaluate(
         folder = folder_of(data, unchecked=unchecked)
         rows = [] if folder is None else room.recorded(shelf, folder)
     except DataError as error:
-        _refuse(str(error))
+        refuse(str(error))
+    if folder is None and recorded:
+        refuse("--recorded without data: name its folder with --data, or in EDGEFLEET_DATA.")
     if card and rows:
         room.write_card(shelf, rows)
     results = None
@@ -198,7 +197,7 @@ def evaluate(
         with _progress(domain) as report:
             results = room.evaluate(shelf, recipe, report)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "domain": domain,
                 "version": shelf.manifest.version,
@@ -209,12 +208,13 @@ def evaluate(
         )
         return
     if results is not None:
-        _table(
+        print_table(
             ["data", "metric", "int8", "float"],
             [[m.data, m.name, f"{m.int8:g}", "" if m.float32 is None else f"{m.float32:g}"] for m in results.metrics],
         )
         names = list(results.naive[0].metrics)
-        _table(["without a model", *names], [[n.name, *(f"{n.metrics[k]:g}" for k in names)] for n in results.naive])
+        naive = [[each.name, *(f"{each.metrics[name]:g}" for name in names)] for each in results.naive]
+        print_table(["without a model", *names], naive)
     for row in rows:
         _print_row(row)
 
@@ -233,12 +233,12 @@ def export_c(
     """
     from gateway.inference.firmware import export
 
-    with _refusals():
+    with errors():
         shelf = _load(_folder(shelves), domain)
-    header, source = export(shelf.manifest, shelf.content, out)
+        header, source = export(shelf.manifest, shelf.content, out)
     stated = shelf.manifest
     if as_json:
-        _print_json(
+        print_json(
             {
                 "header": str(header),
                 "source": str(source),
@@ -258,8 +258,12 @@ def _folder(shelves: Path | None) -> Path:
 
 
 def _load(folder: Path, domain: str) -> Shelf:
+    from gateway.inference.manifest import MANIFEST
     from gateway.inference.shelf import load
 
+    if not (folder / domain).is_dir():
+        names = ", ".join(sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))) or "none"
+        refuse(f"{folder} holds no shelf {domain!r}. Use one of those that are there: {names}.")
     return load(folder / domain)
 
 
@@ -268,57 +272,42 @@ def _load_all(folder: Path) -> list[Shelf]:
 
     loaded = list(load_all(folder))
     if not loaded:
-        _refuse(f"{folder}: holds no shelf. Point --models at a folder of shelves, or build them with train.")
+        refuse(f"{folder}: holds no shelf. Point --models at a folder of shelves, or build them with train.")
     return loaded
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    from gateway.inference.errors import ShelfError
-
-    try:
-        yield
-    except ShelfError as error:
-        _refuse(str(error))
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(REFUSED)
 
 
 def _recipes() -> dict[str, Any]:
     try:
         from models.training.domains import RECIPES
     except ModuleNotFoundError as error:
-        _refuse(f"{error.name} is not there: training needs a checkout of edgefleet and its extra `train`.")
+        refuse(f"{error.name} is not there: training needs a checkout of edgefleet and its extra `train`.")
     return RECIPES
 
 
 def _known(domain: str | None, recipes: dict[str, Any]) -> str:
     if domain is None or domain not in recipes:
         named = "No domain is named" if domain is None else f"{domain!r} has no recipe"
-        _refuse(f"{named}. Use one of {', '.join(recipes)}, or --all with train.")
+        refuse(f"{named}. Use one of {', '.join(recipes)}, or --all with train.")
     return domain
 
 
 @contextmanager
 def _progress(domain: str) -> Iterator[Any]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:<32}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(domain, total=1.0)
+    console = progress()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(domain, total=1.0)
 
         def report(what: str, share: float) -> None:
-            progress.update(task, completed=share, description=f"{domain}: {what}")
+            bar.update(task, completed=share, description=f"{domain}: {what}")
 
         yield report
 
 
 def _listed(manifest: Manifest) -> list[str]:
-    window = f"{manifest.window.length_s:g} s / {manifest.window.hop_s:g} s"
+    window = f"{manifest.window.length_s:g}/{manifest.window.hop_s:g} s"
     test = {metric.name: metric.int8 for metric in manifest.metrics if metric.data == "test"}
     reached = [f"{test[name]:.3f}" if name in test else "" for name in ("event precision", "event recall")]
     arena = f"{manifest.arena_bytes} B"
@@ -369,17 +358,3 @@ def _print_row(row: Row) -> None:
         typer.echo("  without this model: " + ", ".join(f"{name} {value:.4g}" for name, value in row.naive.items()))
     if row.note:
         typer.echo(f"  {row.note}")
-
-
-def _table(head: list[str], rows: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*head, box=None)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value))

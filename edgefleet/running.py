@@ -76,7 +76,7 @@ def expected_samples(fleet: Fleet) -> int:
 
 
 async def show_progress(publisher: Publisher, total: int, console: Console, label: str) -> None:
-    """Show how far publishing is, until cancelled."""
+    """Show how far publishing is, until cancelled; nothing where nobody watches."""
     columns = (
         TextColumn(label),
         BarColumn(),
@@ -84,7 +84,7 @@ async def show_progress(publisher: Publisher, total: int, console: Console, labe
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(label, total=max(total, 1), rate="")
         while True:
             samples = publisher.statistics().samples
@@ -166,16 +166,20 @@ def _start_s(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-async def replay(recording: Recording, broker: BrokerUrl, speed: float, console: Console) -> Published:
-    """Publish a recording ``speed`` times faster than it was made; infinitely fast is allowed."""
+async def replay(recording: Recording, broker: BrokerUrl, speed: float, console: Console) -> tuple[Published, bool]:
+    """Publish a recording ``speed`` times faster than it was made; infinitely fast is allowed.
+
+    Return also whether all of it was published, or a signal came before.
+    """
     stop, clock = stop_requested(), WallClock()
     publisher = Publisher([recording], mqtt_sessions(broker), clock)
     try:
         progress = show_progress(publisher, len(recording), console, recording.devices[0].device)
-        await unless(stop, publisher.run(recording, replay_pace(recording, speed, clock), float("inf")), progress)
+        run = publisher.run(recording, replay_pace(recording, speed, clock), float("inf"))
+        whole = await unless(stop, run, progress)
     finally:
         await publisher.close()
-    return publisher.statistics()
+    return publisher.statistics(), whole
 
 
 def replay_pace(recording: Recording, speed: float, clock: Clock) -> Pace:

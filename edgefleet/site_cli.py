@@ -4,30 +4,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgefleet.durations import parse_duration
+from edgefleet.durations import shown
+from edgefleet.terminal import Broker, Json, duration, errors, print_json, progress
 
 if TYPE_CHECKING:
     from contract.domains import Domain
 
 
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
 def sniff(
     *,
-    broker: Annotated[str, typer.Option("--broker", help="mqtt://[USER:PASSWORD@]HOST[:PORT], or mqtts:// for TLS.")],
-    run_s: Annotated[float, typer.Option("--for", parser=_duration, metavar="TIME", help="How long to watch.")] = "60s",  # type: ignore[assignment]  # goes through the parser
+    broker: Broker,
+    run_s: Annotated[float, typer.Option("--for", parser=duration, metavar="TIME", help="How long to watch.")] = "60s",  # type: ignore[assignment]  # goes through the parser
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Settings whose own domains may take the fields.")
     ] = None,
@@ -35,7 +28,7 @@ def sniff(
     write: Annotated[
         Path | None, typer.Option("--write", help="Add the proposals to this settings file, which has no sources yet.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Look at a broker and propose a `sources:` section for gateway.yaml, with a confidence and its reasons.
 
@@ -45,16 +38,21 @@ def sniff(
     """
     import asyncio
 
-    from edgefleet.cli import _errors
     from edgefleet.sniff import render, sniffed, watch
     from edgefleet.sniff import write as write_to
     from simulator.broker_url import BrokerUrl
 
     _quiet()
-    with _errors():
+    with errors():
         domains = _domains(config or write)
-        found = sniffed(asyncio.run(watch(BrokerUrl.parse(broker), run_s, topic_filter)), domains)
-        typer.echo(json.dumps(found.as_dict()) if as_json else render(found), nl=as_json)
+        url = BrokerUrl.parse(broker)
+        with progress().status(f"watching {url.host} for {shown(run_s)}"):
+            seen = asyncio.run(watch(url, run_s, topic_filter))
+        found = sniffed(seen, domains)
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            typer.echo(render(found), nl=False)
         if write is not None:
             for path in write_to(found, write):
                 typer.echo(f"written: {path}", err=True)
@@ -80,7 +78,7 @@ def doctor(
     config: Annotated[Path, typer.Option("--config", "-c", help="Settings of the gateway.")] = Path(
         "/etc/edgefleet/gateway.yaml"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Tell whether this machine is fit to run the gateway: power, heat, clock, memory, card, broker, InfluxDB, models.
 
@@ -92,5 +90,8 @@ def doctor(
 
     _quiet()
     findings = examine(config)
-    typer.echo(json.dumps([each.as_dict() for each in findings]) if as_json else render(findings))
+    if as_json:
+        print_json([each.as_dict() for each in findings])
+    else:
+        typer.echo(render(findings))
     raise typer.Exit(exit_code(findings))

@@ -16,7 +16,7 @@ import yaml
 from contract.domains import Domain
 from edgefleet.errors import EdgefleetError
 from edgefleet.sniffing import Proposal, Seen, ignored, propose
-from gateway.mqtt import MqttError, Session, SessionSettings
+from gateway.mqtt import MqttError, Session, SessionSettings, SettingsError
 from gateway.settings_file import parse
 from simulator.broker_url import BrokerUrl
 
@@ -59,15 +59,18 @@ async def watch(url: BrokerUrl, run_s: float, topic_filter: str = "#") -> list[S
 
     :raises SniffError: there is no connection, or the broker refuses it
     """
-    settings = SessionSettings(
-        client_id=f"edgefleet-sniff-{os.getpid()}",
-        subscriptions=(topic_filter,),
-        host=url.host,
-        port=url.port,
-        username=url.username,
-        password=url.password,
-        session_expiry_s=0,
-    )
+    try:
+        settings = SessionSettings(
+            client_id=f"edgefleet-sniff-{os.getpid()}",
+            subscriptions=(topic_filter,),
+            host=url.host,
+            port=url.port,
+            username=url.username,
+            password=url.password,
+            session_expiry_s=0,
+        )
+    except SettingsError as error:
+        raise SniffError(str(error)) from error
     seen: list[Seen] = []
     context = ssl.create_default_context() if url.tls else None
     try:
@@ -128,8 +131,10 @@ def render(found: Sniffed) -> str:
 def write(found: Sniffed, file: Path) -> list[Path]:
     """Add the proposals to a settings file that has no sources yet, and lay down the tables; return what was written.
 
-    :raises SniffError: the file has sources already, or would not be accepted; nothing was written
+    :raises SniffError: nothing is proposed, the file has sources already, or would not be accepted; nothing was written
     """
+    if not found.proposals:
+        raise SniffError(f"Nothing is proposed, and {file} stays as it is. Look for longer with --for.")
     text = file.read_text(encoding="utf-8")
     settings = yaml.safe_load(text) or {}
     if "sources" in settings:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
 from edgefleet.certificates import not_after_s
+from edgefleet.doctor_influx import influxdb_findings
 from edgefleet.findings import Finding, ok
 from gateway.inference.errors import ShelfError
 from gateway.mqtt import MqttError, SubscribeRefusedError
@@ -24,11 +21,10 @@ from gateway.mqtt.parser import Read
 from gateway.mqtt.settings import SessionSettings
 from gateway.prepare import Prepared, prepare
 from gateway.serve import session_settings, ssl_context
-from gateway.settings import InfluxSettings, Settings, secret
+from gateway.settings import Settings
 
 LONGEST_S: Final = 5.0
 EXPIRES_SOON_S: Final = 30 * 86400.0
-CLOCKS_APART_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -50,7 +46,7 @@ def surrounding_findings(settings: Settings, now_s: float) -> Iterator[Finding]:
     yield from certificates(settings, now_s)
     yield from broker(settings, found[1])
     if settings.influx is not None:
-        yield from influx(settings.influx, now_s)
+        yield from influxdb_findings(settings.influx)
 
 
 def time_zone(settings: Settings, timezone_file: Path = Path("/etc/timezone")) -> Finding:
@@ -183,51 +179,3 @@ async def _open(
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_connection(lambda: connection, settings.host, settings.port, ssl=context)
     return transport
-
-
-def influx(settings: InfluxSettings, now_s: float) -> Iterator[Finding]:
-    """Ask InfluxDB whether it is there and takes the token, and compare its clock."""
-    base = settings.url.rstrip("/")
-    try:
-        status, date = _ask(f"{base}/ping", None, None)
-        query = urllib.parse.urlencode({"org": settings.org, "bucket": settings.bucket, "precision": "ns"})
-        written, _ = _ask(f"{base}/api/v2/write?{query}", secret(settings.token, settings.token_file), b"")
-    except (OSError, ValueError) as error:
-        yield Finding(
-            "influxdb", "critical", f"{base} does not answer: {error}", "Check influx.url, and that InfluxDB runs."
-        )
-        return
-    if written in (401, 403):
-        yield Finding(
-            "influxdb",
-            "critical",
-            f"{base} refuses the token ({written})",
-            "Put a token that may write the bucket there.",
-        )
-    elif written == 404:
-        yield Finding(
-            "influxdb",
-            "critical",
-            f"there is no bucket {settings.bucket} in {settings.org}",
-            "Create it, or change influx.bucket.",
-        )
-    else:
-        yield ok("influxdb", f"{base} answers ({status}) and takes the token")
-    if date is not None:
-        apart_s = parsedate_to_datetime(date).timestamp() - now_s
-        if abs(apart_s) > CLOCKS_APART_S:
-            remedy = "Synchronise both clocks; points are placed by the sensors' own times."
-            yield Finding("influxdb clock", "warning", f"InfluxDB's clock is {apart_s:+.0f} s from this one", remedy)
-        else:
-            yield ok("influxdb clock", f"within {CLOCKS_APART_S:g} s of this one")
-
-
-def _ask(url: str, token: str | None, body: bytes | None) -> tuple[int, str | None]:
-    request = urllib.request.Request(url, data=body)  # noqa: S310  # http or https by the settings' own rule
-    if token is not None:
-        request.add_header("Authorization", f"Token {token}")
-    try:
-        with urllib.request.urlopen(request, timeout=LONGEST_S) as answer:  # noqa: S310  # likewise
-            return answer.status, answer.headers["Date"]
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers["Date"]

@@ -261,8 +261,12 @@ def _falling(rule: Rule, track: _Track, alert: Alert, moment: _Moment) -> Alert 
         return _flap(rule, track, alert, moment)
     track.alert = track.below_s = None
     track.resolved_s, track.flapping = moment.at_s, False
+    summary = alert.summary
+    if rule.kind == "sensor":  # "nothing heard" beside a device that is heard again would read as if it were silent
+        ended, _ = moment.words()
+        summary = f"{ended} (was: {summary})"
     return msgspec.structs.replace(
-        alert, state="resolved", at_s=moment.at_s, trigger_s=moment.trigger_s, score=moment.score
+        alert, state="resolved", at_s=moment.at_s, trigger_s=moment.trigger_s, score=moment.score, summary=summary
     )
 
 

@@ -55,7 +55,8 @@ class DevicePage:
         self._lock = asyncio.Lock()
         with visit.main:
             self._top = Live(act=self._act)
-            with ui.element("section").classes("panel"):
+            self._panel = ui.element("section").classes("panel")
+            with self._panel:
                 self._chart = Chart(
                     name="device", label=f"Score and channels of {who.device} over time", height_px=420, act=self._act
                 )
@@ -67,6 +68,7 @@ class DevicePage:
         span = await asyncio.to_thread(store.span, self._who)
         device = snapshot.fleet.by_id.get(self._who)
         self._draw_top(device, span)
+        self._panel.set_visibility(span is not None)
         if span is None:
             return
         key = (span, self._range, self._shown, snapshot.version if self._shown is None else 0)

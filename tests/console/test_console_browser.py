@@ -275,6 +275,18 @@ def test_empty_folder_and_a_gateway_that_stopped_are_said_in_words(browser: Brow
         page.context.close()
 
 
+def test_unknown_device_and_unknown_page_are_said_in_words(browser: Browser, console: Console) -> None:
+    page = browser.new_page()
+    page.goto(f"{console.address}/device/x/y/z")
+    expect(page.get_by_text("This device is not known here")).to_be_visible()
+    expect(page.locator("[data-chart]")).to_be_hidden()
+    answer = page.goto(f"{console.address}/nowhere")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.get_by_text("There is no such page")).to_be_visible()
+    page.close()
+
+
 def test_ten_thousand_devices_answer_quickly_scroll_and_fit_in_memory(browser: Browser, tmp_path: Path) -> None:
     """Issue 8: the fleet's page in 300 ms on the server, and at most 200 MiB."""
     wide(tmp_path, 10_000)

@@ -27,7 +27,7 @@ SECRET = "made by the service init"
 CONFINED = """
 import ctypes, sys
 ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE: no memory both writable and executable, where the kernel can
-from edgefleet.cli import main
+from edgefleet.__main__ import main
 sys.argv[0] = "edgefleet"
 main()
 """

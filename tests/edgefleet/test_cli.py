@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,14 @@ from edgefleet.cli import app
 from gateway.ports import LedgerLine, Outputs, Quarantined
 from gateway.stores.local import LocalStore, QuarantineLimits
 
-COMMANDS = ("demo", "gateway", "simulate", "replay", "score", "alerts", "audit")
+COMMANDS = (
+    "demo", "gateway", "simulate", "replay", "backtest", "score", "alerts", "audit", "bench", "console", "labels",
+    "sniff", "doctor", "models", "models list", "models check", "models verify", "models train", "models evaluate",
+    "models export-c", "grafana", "grafana build", "grafana push",
+)  # fmt: skip
+
+ROOT = Path(__file__).parents[2]
+needs_grafana = pytest.mark.skipif(find_spec("grafana_foundation_sdk") is None, reason="needs the extra grafana")
 
 
 def run(*args: str) -> Result:
@@ -61,15 +70,100 @@ async def state(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.exit_code == 0
-    assert f"edgefleet {command}" in result.output
+    assert f"Example: edgefleet {command}" in result.output
+    assert "--install-completion" not in result.output
 
 
 def test_help_of_models_is_the_one_of_its_own_commands() -> None:
     result = run("models", "--help")
     assert result.exit_code == 0
     assert "verify" in result.output
+
+
+def test_an_interrupt_while_the_command_loads_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgefleet", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("args", "library", "extra"),
+    [
+        (("demo", "--for", "1s"), "aiomqtt", "demo"),
+        (("grafana", "build"), "grafana_foundation_sdk", "grafana"),
+        (("console",), "nicegui", "console"),
+    ],
+)
+def test_a_missing_extra_is_named(args: tuple[str, ...], library: str, extra: str) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from edgefleet.cli import app; app({args!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"{library} is not installed. Install it with: pip install 'edgefleet[{extra}]'\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("simulate", "--broker", "mqtt://127.0.0.1:1", "--truth", "{}/truth.jsonl"),
+        ("backtest", "{file}", "--domain", "industrial", "--device", "d-1", "--out", "{}/scores.csv"),
+        ("models", "export-c", "industrial", "--out", "{}/c"),
+        pytest.param(("grafana", "build", "--out", "{}"), marks=needs_grafana),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named_with_a_remedy(tmp_path: Path, args: tuple[str, ...]) -> None:
+    """It is a file where a folder must be: so it is for root, too."""
+    place, file = tmp_path / "place", tmp_path / "a.csv"
+    place.write_text("a file")
+    file.write_text("time,current_a\n1583077446,1\n1583077447,1\n")
+    result = run(*(arg.format(place, file=file) for arg in args))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"edgefleet: {place}")
+    assert "Name another place, or let this user write there." in result.stderr
+
+
+def test_a_replay_that_is_stopped_says_so_and_exits_as_interrupted(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("time,current_a\n1583077446,1\n")
+    args = ("replay", str(file), "--domain", "industrial", "--device", "d-1", "--broker", "mqtt://127.0.0.1:1")
+    with subprocess.Popen(
+        [sys.executable, "-m", "edgefleet", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "trying again" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        output, said = process.communicate()
+    assert process.returncode == 130
+    assert output == "nothing was published\n"
+    assert said == "stopped before the end of the recording\n"
+
+
+def test_thresholds_of_a_backtest_must_fit(tmp_path: Path) -> None:
+    base = ("backtest", str(tmp_path / "a.csv"), "--domain", "industrial", "--device", "d-1", "--out", "s.csv")
+    for args in (("--clear-at", "0.5"), ("--raise-at", "0.4", "--clear-at", "0.5")):
+        refused = run(*base, *args)
+        assert refused.exit_code == 2
+        assert "Give --raise-at too, and clear at or below it." in " ".join(refused.output.replace("│", " ").split())
+
+
+def test_labels_of_a_folder_that_is_not_there_fail(tmp_path: Path) -> None:
+    result = run("labels", "--state", str(tmp_path / "none"))
+    assert result.exit_code == 1
+    assert "Point --state at" in result.output
+
+
+@needs_grafana
+def test_a_push_reads_alerts_before_it_touches_grafana(tmp_path: Path) -> None:
+    result = run("grafana", "push", "--url", "http://127.0.0.1:1", "--token", "t", "--state", str(tmp_path))
+    assert result.exit_code == 1
+    assert "Point --state at" in result.output
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -83,7 +177,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_the_package_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "edgefleet", "--help"], capture_output=True, text=True, check=True)
-    assert all(command in done.stdout for command in COMMANDS)
+    assert all(command.split()[0] in done.stdout for command in COMMANDS)
 
 
 async def test_alerts_are_listed_for_people_and_programs(state: Path) -> None:

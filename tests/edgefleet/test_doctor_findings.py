@@ -10,15 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from edgefleet.certificates import not_after_s
 from edgefleet.doctor import examine, exit_code, render
 from edgefleet.findings import Finding, ok
 from edgefleet.machine import Machine, machine_findings
-from edgefleet.surroundings import broker, certificates, influx, time_zone
+from edgefleet.surroundings import broker, certificates, time_zone
 from gateway.serve import session_settings
-from gateway.settings import BrokerSettings, InfluxSettings, Settings, SiteSettings, TlsSettings
+from gateway.settings import BrokerSettings, Settings, SiteSettings, TlsSettings
 from tests.brokers import Mosquitto, free_port
 from tests.gateway.mqtt.scripted import CONNACK, Peer, scripted
 
@@ -155,31 +154,6 @@ async def test_broker_that_refuses_a_filter_is_told_before_the_gateway_runs_into
     assert finding.severity == "critical"
     assert filters[0] in finding.text
     assert "ACL" in finding.remedy
-
-
-async def test_influxdb_is_asked_for_its_clock_and_whether_it_takes_the_token() -> None:
-    async def ping(_: web.Request) -> web.Response:
-        return web.Response(status=204)
-
-    async def write(request: web.Request) -> web.Response:
-        return web.Response(status=204 if request.headers.get("Authorization") == "Token right" else 401)
-
-    application = web.Application()
-    application.router.add_get("/ping", ping)
-    application.router.add_post("/api/v2/write", write)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        for token, apart_s, expected in (("right", 0, {"influxdb": "ok", "influxdb clock": "ok"}),
-                                         ("right", 60, {"influxdb": "ok", "influxdb clock": "warning"}),
-                                         ("wrong", 0, {"influxdb": "critical", "influxdb clock": "ok"})):  # fmt: skip
-            settings = InfluxSettings.model_validate({"url": url, "token": token})
-            found = await asyncio.to_thread(list, influx(settings, time.time() + apart_s))
-            assert {each.check: each.severity for each in found} == expected
-    finally:
-        await runner.cleanup()
 
 
 def test_exit_code_is_that_of_the_worst() -> None:

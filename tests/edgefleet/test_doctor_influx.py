@@ -1,4 +1,4 @@
-"""``edgefleet doctor influx`` against a server that answers as InfluxDB does, and against a real one."""
+"""What the doctor says of InfluxDB, against a server that answers as InfluxDB does, and against a real one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from edgefleet.doctor_cli import doctor
-from edgefleet.doctor_influx import Finding, examine
+from edgefleet.cli import app
+from edgefleet.doctor_influx import influxdb_findings
+from edgefleet.findings import Finding
 from gateway.settings import InfluxSettings
 from tests.brokers import free_port
 from tests.influx import RealInflux, needs_influxd
@@ -93,70 +94,65 @@ def server() -> Iterator[Callable[[Answers], InfluxSettings]]:
 
 def examined(settings: InfluxSettings, now_s: float = DATE_S) -> dict[str, Finding]:
     """Return findings by what they are about."""
-    return {finding.what: finding for finding in examine(settings, lambda: now_s)}
+    return {finding.check: finding for finding in influxdb_findings(settings, lambda: now_s)}
 
 
 def test_good_server_has_nothing_to_mend(server: Callable[[Answers], InfluxSettings]) -> None:
     found = examined(server(Answers()))
-    assert {finding.level for finding in found.values()} == {"ok"}
-    assert "v2.7.12" in found["reach"].found
-    assert found["bucket points"].found == "the token may write it"
-    assert found["token on alerts"].found == "may write, not read"
+    assert {finding.severity for finding in found.values()} == {"ok"}
+    assert "v2.7.12" in found["influxdb"].text
+    assert found["influxdb bucket points"].text == "the token may write it"
+    assert found["influxdb token on alerts"].text == "may write, not read"
 
 
 def test_all_access_token_and_endless_retention_are_warned_of(server: Callable[[Answers], InfluxSettings]) -> None:
     found = examined(server(Answers(all_access=True)))
-    assert found["retention of points"].found == "90 days"
-    assert found["retention of alerts"].level == "warning"
-    assert found["token on points"].level == "warning"
-    assert "all-access" in found["token on points"].remedy
+    assert found["influxdb retention of points"].text == "90 days"
+    assert found["influxdb retention of alerts"].severity == "warning"
+    assert found["influxdb token on points"].severity == "warning"
+    assert "all-access" in found["influxdb token on points"].remedy
 
 
 @pytest.mark.parametrize(("status", "remedy"), [(401, "not known"), (403, "may not write"), (503, "server's log")])
 def test_refused_write_says_what_to_do(server: Callable[[Answers], InfluxSettings], status: int, remedy: str) -> None:
     found = examined(server(Answers(write=status)))
-    assert found["bucket points"].level == "failed"
-    assert remedy in found["bucket points"].remedy
+    assert found["influxdb bucket points"].severity == "critical"
+    assert remedy in found["influxdb bucket points"].remedy
 
 
 def test_missing_bucket_is_named(server: Callable[[Answers], InfluxSettings]) -> None:
     found = examined(server(Answers(buckets={"points": 1})))
-    assert found["bucket points"].level == "ok"
-    assert "There is no bucket alerts" in found["bucket alerts"].remedy
+    assert found["influxdb bucket points"].severity == "ok"
+    assert "There is no bucket alerts" in found["influxdb bucket alerts"].remedy
 
 
 @pytest.mark.parametrize(("now_s", "level"), [(DATE_S + 4, "ok"), (DATE_S + 60, "warning"), (DATE_S - 60, "warning")])
 def test_clock_difference(server: Callable[[Answers], InfluxSettings], now_s: float, level: str) -> None:
     found = examined(server(Answers()), now_s)
-    assert found["clock"].level == level
-    assert f"{DATE_S + 0.5 - now_s:+.1f} s" in found["clock"].found
+    assert found["influxdb clock"].severity == level
+    assert f"{DATE_S + 0.5 - now_s:+.1f} s" in found["influxdb clock"].text
 
 
 def test_server_that_is_not_there_ends_the_examination() -> None:
     found = examined(InfluxSettings(url=f"http://127.0.0.1:{free_port()}", token=SecretStr("x")))
-    assert list(found) == ["reach"]
-    assert found["reach"].level == "failed"
+    assert list(found) == ["influxdb"]
+    assert found["influxdb"].severity == "critical"
 
 
-def test_command_exits_by_severity(server: Callable[[Answers], InfluxSettings], tmp_path: Path) -> None:
-    def run(answers: Answers) -> int:
-        file = tmp_path / "gateway.yaml"
+def test_doctor_looks_at_the_influxdb_of_the_settings(
+    server: Callable[[Answers], InfluxSettings], tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.yaml"
+
+    def severity(answers: Answers) -> str:
         url = server(answers).url
         file.write_text(f"state_dir: {tmp_path}\ninflux: {{url: '{url}', token: good, bucket: points}}\n")
-        done = CliRunner().invoke(doctor, ["influx", "-c", str(file)])
-        assert "bucket points" in done.output
-        return done.exit_code
+        done = CliRunner().invoke(app, ["doctor", "-c", str(file), "--json"])
+        found = {each["check"]: each["severity"] for each in json.loads(done.stdout)}
+        return str(found["influxdb bucket points"])
 
-    assert run(Answers()) == 0
-    assert run(Answers(write=403)) == 1
-
-
-def test_command_needs_a_section_influx(tmp_path: Path) -> None:
-    file = tmp_path / "gateway.yaml"
-    file.write_text(f"state_dir: {tmp_path}\n")
-    done = CliRunner().invoke(doctor, ["influx", "-c", str(file)])
-    assert done.exit_code == 2
-    assert "no section influx" in done.output
+    assert severity(Answers()) == "ok"
+    assert severity(Answers(write=403)) == "critical"
 
 
 @needs_influxd
@@ -164,7 +160,7 @@ async def test_real_influxdb_is_reached(tmp_path: Path) -> None:
     """A 1.x server behind the tests' shim answers pings with its version and time; the write is taken."""
     async with RealInflux(tmp_path, database="points") as influx:
         own = InfluxSettings(url=influx._own, token=SecretStr("any"), bucket="points")
-        found = {each.what: each for each in await asyncio.to_thread(lambda: list(examine(own)))}
-    assert found["reach"].level == "ok"
-    assert found["clock"].level == "ok"
-    assert found["bucket points"].level == "failed", "1.6.7 has no /api/v2/write"
+        found = {each.check: each for each in await asyncio.to_thread(lambda: list(influxdb_findings(own)))}
+    assert found["influxdb"].severity == "ok"
+    assert found["influxdb clock"].severity == "ok"
+    assert found["influxdb bucket points"].severity == "critical", "1.6.7 has no /api/v2/write"

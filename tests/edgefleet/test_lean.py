@@ -22,7 +22,7 @@ def test_gateway_process_loads_no_pretty_printer_and_no_influx_client() -> None:
     """Each would cost every gateway some megabytes and part of a second: rich 6 MB, holidays 7, the client 20."""
     code = (
         "import sys; sys.argv = ['edgefleet', 'gateway', '-c', 'nowhere.yaml']\n"
-        "from edgefleet.cli import main\n"
+        "from edgefleet.__main__ import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "import gateway.serve\n"

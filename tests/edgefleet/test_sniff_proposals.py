@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from contract.domains import DOMAINS
+from edgefleet.cli import app
 from edgefleet.sniff import Sniffed, SniffError, render, sniffed, table, write
 from edgefleet.sniffing import Seen, ignored
 from gateway import plans
@@ -165,6 +167,20 @@ def test_nothing_is_written_over_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         write(sniffed(seen(RECORDED[0]), DOMAINS), file)
     assert list(tmp_path.glob("**/domain.yaml")) == []
+
+
+def test_nothing_is_written_where_nothing_is_proposed(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"state_dir: {tmp_path}\n")
+    with pytest.raises(SniffError, match="stays as it is"):
+        write(Sniffed(0, 0, [], {}), file)
+    assert file.read_text() == f"state_dir: {tmp_path}\n"
+
+
+def test_a_topic_filter_that_is_none_is_refused() -> None:
+    result = CliRunner().invoke(app, ["sniff", "--broker", "mqtt://127.0.0.1:1", "--topic", "a/#/b", "--for", "1s"])
+    assert result.exit_code == 1
+    assert "'a/#/b' is not a filter" in result.stderr
 
 
 @pytest.mark.mosquitto

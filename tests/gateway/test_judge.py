@@ -153,8 +153,15 @@ def test_silence_rises_and_clears_and_suspends_nothing() -> None:
     assert [alert.rule for alert in run(room, [(0, 0.9, True, False)], [60.0])] == ["jam"]
     assert room.open_alerts()[0] == firing
     (resolved,) = room.silence(DEVICES[0], 0, silent=False, at_s=700.0, words="heard of again")
+    assert resolved.summary == "heard of again (was: nothing heard)"
     assert (resolved.id, resolved.state) == (firing.id, "resolved")
     assert [alert.rule for alert in room.open_alerts()] == ["jam"]
+
+
+def test_a_mended_sensor_does_not_read_as_broken() -> None:
+    rows = [(0, 0.1, True, True), *[(0, 0.1, True, False)] * 3]
+    _, resolved = run(judge(), rows, ends(rows))
+    assert resolved.summary == "flat_line has ended (was: speed_km_h stands still)"
 
 
 def test_an_id_names_one_onset() -> None:

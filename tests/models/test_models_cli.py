@@ -70,3 +70,24 @@ def test_help_shows_an_example(command: str) -> None:
     result = RUN.invoke(models, [command, "--help"])
     assert result.exit_code == 0
     assert f"edgefleet models {command}" in result.stdout
+
+
+def test_a_shelf_that_is_not_there_is_answered_with_those_that_are() -> None:
+    result = RUN.invoke(models, ["verify", "sea"])
+    assert result.exit_code == 2
+    assert "no shelf 'sea'" in result.stderr
+    assert "agriculture, industrial, retail, traffic" in result.stderr
+
+
+def test_recorded_figures_need_recorded_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEFLEET_DATA", raising=False)
+    result = RUN.invoke(models, ["evaluate", "retail", "--recorded"])
+    assert result.exit_code == 2
+    assert "--data" in result.stderr
+
+
+def test_shelves_are_listed_whole_in_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = RUN.invoke(models, ["list"])
+    assert "…" not in result.stdout
+    assert len(result.stdout.splitlines()) == 5
