@@ -29,12 +29,13 @@ class Stack:
     def __init__(self, overlays: Sequence[Path] = ()) -> None:
         """Choose ports and a name; start nothing."""
         self.mqtt_port, self.influx_port, self.grafana_port = free_port(), free_port(), free_port()
-        self.console_port = free_port()
+        self.console_port, self.mqtts_port = free_port(), free_port()
         self.project = f"edgefleet-test-{os.getpid()}"
         stand_ins = [ROOT / "tests/stack/stand-ins.yaml"] if STAND_IN else []
         self._files = [ROOT / "docker-compose.yml", *overlays, *stand_ins]
         self.environment = {
             "EDGEFLEET_MQTT_PORT": str(self.mqtt_port),
+            "EDGEFLEET_MQTTS_PORT": str(self.mqtts_port),
             "EDGEFLEET_INFLUX_PORT": str(self.influx_port),
             "EDGEFLEET_GRAFANA_PORT": str(self.grafana_port),
             "EDGEFLEET_CONSOLE_PORT": str(self.console_port),

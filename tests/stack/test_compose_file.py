@@ -181,6 +181,15 @@ def test_grafana_knows_the_buckets_that_the_gateway_writes() -> None:
     assert {FEATURES, ALERTS} == {"edgefleet-features", "edgefleet-alerts"}
 
 
+def test_receivers_that_one_may_choose_are_contact_points() -> None:
+    """The default, and those that the example offers."""
+    points = {each["name"] for each in read("grafana/provisioning/alerting/contact-points.yaml")["contactPoints"]}
+    default = SERVICES["grafana"]["environment"]["EDGEFLEET_ALERT_RECEIVER"]
+    example = re.findall(r"^#EDGEFLEET_ALERT_RECEIVER=.*$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    offered = set(re.findall(r"edgefleet-[a-z-]+", f"{default} {example}"))
+    assert offered == points
+
+
 def test_every_setting_of_the_environment_is_in_the_example() -> None:
     files = [ROOT / "docker-compose.yml", *(ROOT / f"deploy/compose/{name}.yaml" for name in OVERLAYS)]
     used = {name for file in files for name in re.findall(r"\$\{(EDGEFLEET_\w+)", file.read_text())}
