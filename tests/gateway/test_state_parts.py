@@ -44,4 +44,4 @@ def test_snapshot_of_a_large_state_takes_the_memory_of_a_few_parts(tmp_path: Pat
     finally:
         tracemalloc.stop()
         journal.close()
-    assert most_bytes < 5 * state_parts.PART_BYTES
+    assert most_bytes < state["large"].nbytes / 32  # four parts, and whatever else the process does meanwhile
