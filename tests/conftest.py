@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.brokers import MOSQUITTO, Amqtt, Mosquitto
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no counter-example
+if hypothesis.settings.get_current_profile_name() == "default":
+    hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
