@@ -57,6 +57,8 @@ FRESH_S: Final = 2.0
 """Longest time that an entry stays in memory alone, seconds: twice what a store gathers before it takes a load."""
 FRESH_ROWS: Final = 8_000
 """Rows that may stay in memory alone, but for one batch's; some 5 MB, for when batches are large and stores slow."""
+CLOCK_SET_S: Final = 60.0
+"""A clock that is this far from where it would be by now was set, seconds."""
 ENTRIES_A_STEP: Final = 256
 """Entries that one step of :meth:`SqliteOutbox.relieve` takes; bounds its memory and its time."""
 _LAST: Final = 2**62
@@ -107,13 +109,17 @@ class SqliteOutbox:
         *,
         domains: Mapping[str, Domain] = DOMAINS,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open or create the file; check all of it, and mend it if it is damaged.
+
+        ``clock`` dates entries, so that their age outlives a restart; by ``ticks`` it is known when it is set.
 
         :raises StorageError: it cannot be used
         """
         self._path = path
-        self._clock = clock
+        self._clock, self._ticks = clock, ticks
+        self._seen_s = clock(), ticks()
         self._domains = domains
         self._first = next(iter(stores), "")
         self._takers = {lane: tuple(name for name, lanes in stores.items() if lane in lanes) for lane in LANES}
@@ -225,7 +231,7 @@ class SqliteOutbox:
 
         :raises OutboxFullError: nothing was changed; the same call may succeed later
         """
-        now_s = self._clock()
+        now_s = self._follow_clock()
         for lane in reversed(LANES[1:]):
             if self._held[lane].entries and now_s - self._held[lane].oldest_s > max_age_s:
                 return self._drop(lane, f"older than {max_age_s / 86_400:g} days", before_s=now_s - max_age_s)
@@ -312,6 +318,23 @@ class SqliteOutbox:
         self._written = self._position
         self._fresh.clear()
         self._fresh_rows = dict.fromkeys(self._fresh_rows, 0)
+
+    def _follow_clock(self) -> float:
+        """Return the time; if the clock was set, date entries anew: they are as old as they were, whatever it says now.
+
+        A Pi without a clock of its own begins where it was switched off, and is set when it finds the network.
+        """
+        (then_s, then_ticks), now_s, ticks = self._seen_s, self._clock(), self._ticks()
+        set_by_s = (now_s - then_s) - (ticks - then_ticks)
+        if abs(set_by_s) >= CLOCK_SET_S:
+            with translated(self._path, OutboxFullError):
+                self._write()
+            with translated(self._path, OutboxFullError), transaction(self._connection):
+                for lane in LANES:
+                    self._connection.execute(f"UPDATE {lane} SET created_s = created_s + ?", (set_by_s,))
+            self._held = {lane: self._count(lane) for lane in LANES}
+        self._seen_s = now_s, ticks
+        return now_s
 
     def _thin(self, reason: str, up_to: int) -> bool:
         """Thin the oldest readings that are whole still."""

@@ -109,7 +109,7 @@ def test_no_more_goes_than_need_be(tmp_path: Path) -> None:
 
 def test_age_takes_points_and_readings_but_no_alert(tmp_path: Path) -> None:
     now_s = [1000.0]
-    outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: now_s[0])
+    outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: now_s[0], ticks=lambda: now_s[0])
     outbox.append(1, outputs(0))
     now_s[0] = 2000.0
     outbox.append(2, outputs(1))
@@ -117,6 +117,31 @@ def test_age_takes_points_and_readings_but_no_alert(tmp_path: Path) -> None:
         pass
     assert entries(outbox) == {"alerts": 2, "features": 1, "raw": 1}
     assert {note.reason for note in outbox.reductions(10)} == {"older than 0.00578704 days"}
+    outbox.close()
+
+
+def test_clock_that_is_set_makes_nothing_older(tmp_path: Path) -> None:
+    """A gateway without a clock of its own is set weeks ahead while a store is away: what waits is minutes old."""
+    wall_s, ticks_s = [1000.0], [50.0]
+    outbox = SqliteOutbox(tmp_path / "o.db", clock=lambda: wall_s[0], ticks=lambda: ticks_s[0])
+
+    def passes(seconds: float, *, set_by_s: float = 0.0) -> None:
+        wall_s[0] += seconds + set_by_s
+        ticks_s[0] += seconds
+
+    outbox.append(1, outputs(0))
+    outbox.flush()
+    outbox.append(2, outputs(1))  # in memory still
+    passes(100.0, set_by_s=40 * 86_400.0)
+    assert not outbox.relieve(10**9, 500.0)
+    assert outbox.load().oldest_age_s == 100.0
+    passes(300.0, set_by_s=-9000.0)
+    assert not outbox.relieve(10**9, 500.0)
+    assert outbox.load().oldest_age_s == 400.0
+    passes(101.0)
+    while outbox.relieve(10**9, 500.0):
+        pass
+    assert entries(outbox) == {"alerts": 2, "features": 0, "raw": 0}
     outbox.close()
 
 
