@@ -15,7 +15,9 @@ import yaml
 
 from contract.domains import Domain
 from edgefleet.errors import EdgefleetError
-from edgefleet.sniffing import Proposal, Seen, ignored, propose
+from edgefleet.sniffed_groups import Seen
+from edgefleet.sniffed_projects import ignored
+from edgefleet.sniffing import Proposal, propose
 from gateway.mqtt import MqttError, Session, SessionSettings, SettingsError
 from gateway.settings_file import parse
 from simulator.broker_url import BrokerUrl

@@ -49,7 +49,7 @@ def read_truths(file: Path) -> list[Truth]:
         message = f"{file} cannot be read ({error.strerror}). Name the file that simulate or demo wrote with --truth."
         raise StateError(message) from error
     except PayloadError as error:
-        message = f"{file}: {error}"
+        message = f"{file}: {error}. Name the file that simulate or demo wrote with --truth."
         raise StateError(message) from error
 
 

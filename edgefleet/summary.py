@@ -73,15 +73,16 @@ class Summary:
         counts = (
             f"published {self.published:,}   stored {self.stored:,}   lost {self.lost:,}   "
             f"quarantined {self.quarantined:,}\n"
-            f"windows {self.windows:,}   inferences {self.inferences:,}   alerts {self.alerts:,}   "
-            f"publish to alert stored {_ms(self.latency_ms.p50)} median, {_ms(self.latency_ms.p99)} p99"
+            f"windows {self.windows:,}   inferences {self.inferences:,}   alerts {self.alerts:,}"
         )
+        if self.latency_ms.p50 is not None and self.latency_ms.p99 is not None:
+            counts += f"\npublish to alert stored {self.latency_ms.p50:.0f} ms median, {self.latency_ms.p99:.0f} ms p99"
         return Group(Text(counts), score_table(self.truth))
 
 
 def score_table(scores: Mapping[str, Score]) -> Group:
     """Return the scores of the domains as a table (median delay; false alarms a device and day), and what they omit."""
-    table = Table(title="Injected faults against the models' alerts", title_justify="left")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))  # frames would not leave it room in 80 columns
     table.add_column("domain")
     for heading in ("faults", "found", "recall", "alerts", "precision", "delay", "false/day"):
         table.add_column(heading, justify="right")
@@ -96,7 +97,8 @@ def score_table(scores: Mapping[str, Score]) -> Group:
             shown(score.median_delay_s),
             _share(score.false_alarms_per_device_day),
         )
-    return Group(table, *(Text(f"{domain}: {_remarks(score)}") for domain, score in scores.items()))
+    title = Text("Injected faults against the models' alerts:", style="italic")
+    return Group(title, table, *(Text(f"{domain}: {_remarks(score)}") for domain, score in scores.items()))
 
 
 def _remarks(score: Score) -> str:
@@ -137,10 +139,6 @@ def _rounded(value: float | None) -> float | None:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} ms"
 
 
 def _tally(counts: Mapping[str, int]) -> str:

@@ -122,6 +122,8 @@ class DomainFault:
     file: Path
     path: str
     message: str
+    value: object = None
+    """What stands there, where it is one value."""
 
 
 class DomainTableError(Exception):
@@ -144,7 +146,8 @@ def own_domains(folder: Path | None) -> dict[str, OwnDomain]:
     faults: list[DomainFault] = []
     files = sorted(folder.glob(f"*/{TABLE}"))
     if not files:
-        faults.append(DomainFault(folder, "*", f"no folder in it holds a {TABLE}"))
+        what = f"no folder in it holds a {TABLE}" if folder.is_dir() else "it is not a folder"
+        faults.append(DomainFault(folder, "*", what))
     for file in files:
         faults += _load(file, found)
     if faults:
@@ -166,9 +169,13 @@ def _load(file: Path, found: dict[str, OwnDomain]) -> Iterator[DomainFault]:
         yield DomainFault(file, name, str(error))
         return
     except ValidationError as error:
+        places = [fault["loc"] for fault in error.errors()]
         for fault in error.errors():
-            message = str(fault["msg"]).removeprefix("Value error, ")
-            yield DomainFault(file, ".".join(map(str, fault["loc"])) or "table", message)
+            place, message, value = fault["loc"], str(fault["msg"]).removeprefix("Value error, "), fault["input"]
+            if fault["type"] == "too_short" and any(each[: len(place)] == place != each for each in places):
+                continue  # refused items are not counted: what is wrong with them is said
+            path = ".".join(map(str, place)) or "table"
+            yield DomainFault(file, path, message, None if isinstance(value, dict | list | tuple) else value)
         return
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         yield DomainFault(file, "YAML", f"is not readable: {error}")

@@ -17,7 +17,7 @@ from gateway.sources.settings import SourceSettings
 
 def _identity(text: str) -> str:
     try:
-        return topics.check_identity("it", text)
+        return topics.check_identity("the name", text)
     except TopicError as error:
         raise ValueError(str(error)) from error
 

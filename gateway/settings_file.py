@@ -35,7 +35,7 @@ class Fault:
     """One refused setting."""
 
     line: int | None
-    """Line of the file, or ``None`` where the setting is missing from it."""
+    """Line of the file, or ``None`` where the setting is missing from it, or all of it is at fault."""
     path: str
     value: object
     rule: str
@@ -43,9 +43,10 @@ class Fault:
 
     def __str__(self) -> str:
         """Write the fault as two lines: where, value and rule; remedy."""
-        where = f"line {self.line}" if self.line is not None else "not set"
+        where = f"line {self.line}" if self.line is not None else "not set" if self.path else "the file"
         value = "" if self.value is None else f" = {self.value!r}"
-        return f"  {where:<9}{self.path}{value}  {self.rule}\n{'':11}{self.remedy}"
+        what = f"{self.path}{value}  " if self.path else ""
+        return f"  {where:<9}{what}{self.rule}\n{'':11}{self.remedy}"
 
 
 class SettingsError(Exception):
@@ -70,7 +71,7 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
         words = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         fault = Fault(
             line=None,
-            path=str(file),
+            path="",
             value=None,
             rule=f"cannot be read: {words}.",
             remedy="Name a file that is there with -c.",
@@ -88,6 +89,9 @@ def parse(text: str, file: Path, environment: Mapping[str, str]) -> Settings:
         data, lines = _read(text)
     except (yaml.YAMLError, ValueError) as error:
         raise SettingsError(file, (_unreadable(error),)) from error
+    if not isinstance(data, dict | None):
+        remedy = "See gateway/gateway.yaml for what may stand here."
+        raise SettingsError(file, (Fault(line=None, path="", value=None, rule="holds no settings.", remedy=remedy),))
     faults: list[Fault] = []
     data = _substituted(data or {}, (), environment, lines, faults)
     try:
@@ -115,7 +119,8 @@ def _read(text: str) -> tuple[object, dict[KeyPath, int]]:
             raise ValueError(f"line {line} holds an alias (*name), which is not taken")  # noqa: TRY004  # of the text
         if depth > DEEPEST:
             raise ValueError(f"line {line} is deeper than {DEEPEST} levels")
-    return yaml.safe_load(text), dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader), ()))
+    document = yaml.compose(text, Loader=yaml.SafeLoader)
+    return yaml.safe_load(text), dict(_lines(document, ()))
 
 
 def _unreadable(error: Exception) -> Fault:
@@ -124,10 +129,10 @@ def _unreadable(error: Exception) -> Fault:
     problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error).splitlines()[0]
     return Fault(
         line=None if mark is None else mark.line + 1,
-        path="YAML",
+        path="",
         value=None,
         rule=f"is not readable: {problem}.",
-        remedy="Mend the indentation or quoting there.",
+        remedy="Mend it there; gateway/gateway.yaml shows how settings are written.",
     )
 
 
@@ -136,9 +141,18 @@ def _refusal(file: Path, faults: list[Fault]) -> SettingsError:
 
 
 def _lines(node: yaml.Node | None, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
-    """Yield the line of every key and item of a document."""
+    """Yield the line of every key and item of a document.
+
+    :raises ValueError: a key stands twice; YAML would take the last and say nothing
+    """
     if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
         for key, value in node.value:
+            line = key.start_mark.line + 1
+            name = str(key.value)
+            if name in first:
+                raise ValueError(f"line {line} holds {name} again, which stands in line {first[name]}")
+            first[name] = line
             yield (*path, str(key.value)), key.start_mark.line + 1
             yield from _lines(value, (*path, str(key.value)))
     elif isinstance(node, yaml.SequenceNode):
@@ -193,6 +207,16 @@ def _fault(details: Mapping[str, Any], lines: Mapping[KeyPath, int]) -> Fault:
 def _whole_faults(settings: Settings, lines: Mapping[KeyPath, int]) -> list[Fault]:
     """Return the faults that no single field shows."""
     faults = []
+    if settings.state_dir.exists() and not settings.state_dir.is_dir():
+        faults.append(
+            Fault(
+                line=lines.get(("state_dir",)),
+                path="state_dir",
+                value=str(settings.state_dir),
+                rule="is not a folder.",
+                remedy="Move that file away, or set state_dir to a folder that this user may write.",
+            )
+        )
     if not settings.state_dir.is_dir() and not settings.state_dir.parent.is_dir():
         faults.append(
             Fault(
@@ -253,11 +277,12 @@ def _domains(settings: Settings, lines: Mapping[KeyPath, int]) -> tuple[dict[str
         return all_domains(own_domains(settings.domains_dir)), []
     except DomainTableError as error:
         remedy = "Mend the table; docs/your-own-domain.md shows one."
+        line, folder = lines.get(("domains_dir",)), settings.domains_dir
         return dict(DOMAINS), [
             Fault(
-                line=lines.get(("domains_dir",)),
-                path=f"{fault.file}: {fault.path}",
-                value=None,
+                line=line,
+                path="domains_dir" if fault.file == folder else f"{fault.file}: {fault.path}",
+                value=str(folder) if fault.file == folder else fault.value,
                 rule=f"is refused: {fault.message}.",
                 remedy=remedy,
             )

@@ -146,7 +146,8 @@ def translated(path: Path, full: type[StorageFullError] = StorageFullError) -> I
         if code == sqlite3.SQLITE_FULL:
             raise full(f"{error}. Free some space; the gateway goes on by itself.", path=path) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StorageBusyError(f"{error}. Does another gateway run on this folder?", path=path) from error
+            remedy = "Does another gateway run on this folder? Stop it, or give this one a state_dir of its own."
+            raise StorageBusyError(f"{error}. {remedy}", path=path) from error
         kind = StorageCorruptError if _is_damage(error) else StorageError
         raise kind(str(error), path=path) from error
 

@@ -8,6 +8,10 @@ SimulatorError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
+
+FAULTS_SHOWN: Final = 20
+"""Most faults that one message names; a file may have one a line."""
 
 
 class SimulatorError(Exception):
@@ -22,7 +26,10 @@ class RefusedError(SimulatorError):
         self.where = where
         self.faults = tuple(faults)
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        super().__init__("\n  ".join((f"{where}: {count}; nothing was started.", *self.faults)))
+        rest = len(self.faults) - FAULTS_SHOWN
+        more = [f"… and {rest} more."] if rest > 0 else []
+        shown = (f"{where}: {count}; nothing was started.", *self.faults[:FAULTS_SHOWN], *more)
+        super().__init__("\n  ".join(shown))
 
 
 class UnknownWorldError(SimulatorError):

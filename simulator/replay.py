@@ -24,7 +24,6 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 TIME_NAMES: Final = ("ts", "time", "timestamp", "datetime", "date_time", "date")
 """Names of time columns, the most telling first."""
 MISSING: Final = frozenset({"", "na", "nan", "null", "none", "-"})
-FAULTS_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +131,7 @@ def read_recording(file: Path, domain: Domain, device: DeviceId, options: Replay
     if not faults and not any(values):
         faults.append("no row holds a value.")
     if faults:
-        more = [f"… and {len(faults) - FAULTS_SHOWN} more."] if len(faults) > FAULTS_SHOWN else []
-        raise RefusedError(str(file), faults[:FAULTS_SHOWN] + more)
+        raise RefusedError(str(file), faults)
     timed = sorted(((t, row) for t, row in zip(times, values, strict=True) if row), key=lambda pair: pair[0])
     return Recording(device, [Sample(ts=t, seq=seq, values=row) for seq, (t, row) in enumerate(timed)])
 
@@ -142,7 +140,8 @@ def _table(file: Path, delimiter: str | None) -> tuple[list[str], list[list[str]
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(str(file), [f"cannot be read as UTF-8 text: {error}"]) from error
+        words = error.strerror if isinstance(error, OSError) else "save it as UTF-8 text"
+        raise RefusedError(str(file), [f"cannot be read: {words}."]) from error
     first = text.partition("\n")[0]
     rows = list(csv.reader(text.splitlines(), delimiter=delimiter or max(DELIMITERS, key=first.count)))
     if len(rows) < 2:

@@ -20,7 +20,7 @@ EXAMPLE: Final = Path(__file__).with_name("fleet.yaml")
 
 def _identity(text: str) -> str:
     try:
-        return check_identity("it", text)
+        return check_identity("the name", text)
     except TopicError as error:
         raise ValueError(str(error)) from error
 
@@ -112,14 +112,18 @@ def load(file: Path) -> FleetSettings:
     try:
         return FleetSettings.model_validate(content or {})
     except ValidationError as error:
-        raise RefusedError(str(file), [_fault(tree, fault) for fault in error.errors()]) from error
+        faults = sorted(error.errors(), key=lambda fault: _line(tree, fault["loc"]))
+        raise RefusedError(str(file), [_fault(tree, fault) for fault in faults]) from error
 
 
 def _fault(tree: yaml.Node | None, fault: Any) -> str:
     path = ".".join(str(part) for part in fault["loc"]) or "fleet"
     value = fault["input"]
     shown = f" = {value!r}" if isinstance(value, str | int | float) else ""
-    return f"line {_line(tree, fault['loc'])}  {path}{shown}  {fault['msg'].removeprefix('Value error, ')}"
+    rule = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        rule = f"is not a setting: {EXAMPLE} shows them all"
+    return f"line {_line(tree, fault['loc'])}  {path}{shown}  {rule}"
 
 
 def _line(node: yaml.Node | None, loc: tuple[str | int, ...]) -> int:

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from contract.domains import DOMAINS
 from edgefleet.cli import app
 from edgefleet.sniff import Sniffed, SniffError, render, sniffed, table, write
-from edgefleet.sniffing import Seen, ignored
+from edgefleet.sniffed_groups import Seen
+from edgefleet.sniffed_projects import ignored
 from gateway import plans
 from gateway.domains import own_domains
 from gateway.intake import Intake

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from contract.topics import DeviceId
 from edgefleet.durations import parse_duration, shown
+from edgefleet.scoring import Score
 from edgefleet.summary import Latency, Summary, lost_samples
 from gateway.ports import LedgerLine
 
@@ -54,6 +58,30 @@ def test_the_names_that_programs_read_stay_as_they_are() -> None:
         *("published", "stored", "lost", "quarantined", "windows", "inferences", "alerts", "truth", "latency_ms")
     ]
     assert summary.as_dict()["latency_ms"] == {"p50": None, "p99": None}
+
+
+def test_what_people_read_fits_a_terminal_of_eighty_columns() -> None:
+    one = Score(
+        faults=1234, detected=1234, undetectable=0, alerts=1234, true_alerts=1234, precision=0.99, recall=0.99,
+        median_delay_s=7140.0, false_alarms_per_device_day=12.34, false_alarms={}, missed={}, device_faults=1,
+        device_faults_noticed=1,
+    )  # fmt: skip
+    counts = dict.fromkeys(("published", "stored", "lost", "quarantined", "windows", "inferences", "alerts"), 9_999_999)
+    summary = Summary(**counts, truth={"agriculture": one}, latency_ms=Latency.of([0.06]))
+    file = io.StringIO()
+    Console(width=80, file=file).print(summary.render())
+    lines = file.getvalue().splitlines()
+    assert "publish to alert stored 60 ms median, 60 ms p99" in lines
+    assert any(text.split() == ["agriculture", "1234", "1234", "0.99", "1234", "0.99", "119.0", "min", "12.34"]
+               for text in lines)  # fmt: skip
+    assert len(lines) == 7
+
+
+def test_a_run_without_a_live_alert_says_nothing_of_its_delay() -> None:
+    counts = dict.fromkeys(("published", "stored", "lost", "quarantined", "windows", "inferences", "alerts"), 0)
+    file = io.StringIO()
+    Console(width=80, file=file).print(Summary(**counts, truth={}, latency_ms=Latency.of([])).render())
+    assert "publish to alert" not in file.getvalue()
 
 
 @pytest.mark.parametrize(

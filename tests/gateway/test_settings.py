@@ -100,14 +100,50 @@ def test_missing_variable_is_a_fault_by_name() -> None:
 
 
 def test_broken_yaml_names_the_line() -> None:
-    assert faults("broker:\n  host: [1\n") == [(3, "YAML")]
+    assert faults("broker:\n  host: [1\n") == [(3, "")]
 
 
 @pytest.mark.parametrize(
     "text", ["=", "site: {since: 2001-13-01}", "? [a]\n: b", "a: " + "[" * 5000, "a: &x [*x]", "a: &x [1]\nb: [*x, *x]"]
 )
 def test_what_yaml_reads_and_no_settings_say_is_refused(text: str) -> None:
-    assert [path for _, path in faults(text)] == ["YAML"]
+    assert [path for _, path in faults(text)] == [""]
+
+
+@pytest.mark.parametrize("text", ["- a\n- b", "[]", "hello", "3"])
+def test_document_that_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="the file holds no settings"):
+        parse(text, Path("gateway.yaml"), {})
+
+
+@pytest.mark.parametrize("text", ["gateway: a\ngateway: b\n", "broker: {port: 1883,\n port: 1884}\n"])
+def test_key_that_stands_twice_is_refused_with_both_lines(text: str) -> None:
+    """YAML itself would take the last one and say nothing: a second ``broker:`` would undo the first."""
+    with pytest.raises(SettingsError, match=r"line 2 holds (gateway|port) again, which stands in line 1"):
+        parse(text, Path("gateway.yaml"), {})
+
+
+def test_state_dir_that_is_a_file_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    assert (1, "state_dir") in faults(f"state_dir: {tmp_path}/state\n")
+
+
+def test_domains_dir_that_is_not_there_is_a_fault_of_that_setting(tmp_path: Path) -> None:
+    text = f"state_dir: {tmp_path}\ndomains_dir: {tmp_path}/none\n"
+    with pytest.raises(
+        SettingsError, match=f"line 2   domains_dir = '{tmp_path}/none'  is refused: it is not a folder"
+    ):
+        parse(text, Path("gateway.yaml"), {})
+
+
+def test_faults_of_a_table_show_the_value_and_only_what_is_wrong(tmp_path: Path) -> None:
+    table = tmp_path / "barn" / "domain.yaml"
+    table.parent.mkdir()
+    table.write_text("device: barn\nperiod_s: 0\nchannels: [{name: Air C, low: 1, high: 2}]\n")
+    with pytest.raises(SettingsError) as refused:
+        parse(f"state_dir: {tmp_path}\ndomains_dir: {tmp_path}\n", Path("gateway.yaml"), {})
+    told = [(fault.path, fault.value) for fault in refused.value.faults]
+    assert told == [(f"{table}: period_s", 0), (f"{table}: channels.0.name", "Air C")]
 
 
 def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

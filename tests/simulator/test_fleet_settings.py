@@ -26,8 +26,9 @@ def test_every_fault_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
     )
     with pytest.raises(RefusedError) as refused:
         load(file)
-    found = sorted((fault.split()[1], fault.split()[2]) for fault in refused.value.faults)
+    found = [(fault.split()[1], fault.split()[2]) for fault in refused.value.faults]
     assert found == [("1", "seed"), ("2", "colour"), ("4", "groups.0.site"), ("7", "groups.1.domain")]
+    assert f"is not a setting: {EXAMPLE} shows them all" in refused.value.faults[1]
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,25 @@ def test_a_line_with_another_kind_of_time_is_named(tmp_path: Path) -> None:
         read(tmp_path, f"time,current_a\n{lines}noon,1\n")
 
 
+def test_every_fault_is_counted_and_the_first_are_shown(tmp_path: Path) -> None:
+    rows = "".join(f"{1583077446 + second},bad\n" for second in range(30))
+    with pytest.raises(RefusedError) as refused:
+        read(tmp_path, f"time,current_a\n{rows}")
+    count = len(refused.value.faults)
+    told = str(refused.value).splitlines()
+    assert count >= 30
+    assert f"{count} faults" in told[0]
+    assert told[-1].strip() == f"… and {count - (len(told) - 2)} more."
+    assert len(told) < 30
+
+
+def test_a_file_that_is_no_text_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"time,current_a\n\xff\n")
+    with pytest.raises(RefusedError, match="save it as UTF-8"):
+        read_recording(file, INDUSTRIAL, DeviceId("a", "industrial", "b"), ReplayOptions())
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="cannot be read"):
         read_recording(tmp_path / "no.csv", INDUSTRIAL, DeviceId("a", "industrial", "b"), ReplayOptions())
