@@ -20,7 +20,7 @@ PACKAGES="bash dash coreutils grep sed findutils procps libc-bin base-files base
 say() { echo "arm64: $*" >&2; }
 
 emulation() {
-    if ! command -v mmdebstrap qemu-aarch64-static update-binfmts >/dev/null; then
+    if ! { command -v mmdebstrap && command -v qemu-aarch64-static && command -v update-binfmts; } >/dev/null; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends \
             mmdebstrap qemu-user-static binfmt-support >/dev/null
