@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.brokers import MOSQUITTO, Amqtt, Mosquitto
 
@@ -21,6 +22,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("mosquitto"):
                 item.add_marker(pytest.mark.skip(reason="needs the mosquitto command (Debian package mosquitto)"))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what a command that ran in this process has made of the log: it writes to a terminal that is gone."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

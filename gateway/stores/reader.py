@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,6 +41,9 @@ _content = msgspec.msgpack.Decoder(dict[str, FieldValue] | tuple[int, bytes]).de
 _gaps = msgspec.msgpack.Decoder(tuple[tuple[int, int], ...]).decode
 _tags = msgspec.json.Decoder(dict[str, str]).decode
 
+_count = itemgetter(1)
+_ROWS_AT_ONCE: Final = 512
+"""Rows of readings that are fetched in one call."""
 _SAMPLES_AT_ONCE: Final = 65_536
 """Samples that :meth:`LocalReader.blocks` puts into one block, about: some megabytes."""
 
@@ -135,9 +139,9 @@ class LocalReader:
         with self._rows(query, (device.site, device.domain, device.device, start_s, end_s)) as rows:
             waiting: list[tuple[int, int, bytes, bytes]] = []
             held = 0
-            for row in rows:
-                waiting.append(row)
-                held += row[1]
+            while some := rows.fetchmany(_ROWS_AT_ONCE):
+                waiting += some
+                held += sum(map(_count, some))
                 if held >= _SAMPLES_AT_ONCE:
                     yield _block(waiting, start_s, end_s)
                     waiting, held = [], 0
@@ -339,13 +343,15 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _block(rows: list[tuple[int, int, bytes, bytes]], start_s: float, end_s: float) -> Block:
-    times = np.frombuffer(b"".join(times for _, _, times, _ in rows), "<f8").astype(np.float64)
-    late = np.repeat([bool(late) for late, *_ in rows], [count for _, count, _, _ in rows])
-    widths = [len(samples) // 4 // count for _, count, _, samples in rows]
-    if len(set(widths)) == 1:  # nearly always; thousands of small arrays would take long
-        values = np.frombuffer(b"".join(samples for *_, samples in rows), "<f4").reshape(-1, widths[0])
+    of_late, counts, of_times, of_samples = zip(*rows, strict=True)
+    times = np.frombuffer(b"".join(of_times), "<f8").astype(np.float64)
+    late = np.repeat(np.array(of_late, np.bool_), counts)
+    widths = np.array(list(map(len, of_samples))) // 4 // np.array(counts)
+    if (widths == widths[0]).all():  # nearly always; thousands of small arrays would take long
+        values = np.frombuffer(b"".join(of_samples), "<f4").reshape(-1, widths[0])
     else:
-        values = _below([np.frombuffer(samples, "<f4").reshape(count, -1) for _, count, _, samples in rows])
+        pairs = zip(counts, of_samples, strict=True)
+        values = _below([np.frombuffer(samples, "<f4").reshape(count, -1) for count, samples in pairs])
     order = np.argsort(times, kind="stable")
     order = order[(times[order] >= start_s) & (times[order] < end_s)]
     return Block(times=times[order], values=values[order].astype(np.float32, copy=False), late=late[order])
