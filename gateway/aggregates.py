@@ -18,7 +18,6 @@ from gateway.calendars import DAY_S, Calendar
 from gateway.components import Covariance
 from gateway.day_course import DayCourse
 from gateway.frames import (
-    Components,
     Doubles,
     Flags,
     History,
@@ -26,7 +25,6 @@ from gateway.frames import (
     Integers,
     Moments,
     Singles,
-    Usual,
     WindowSpec,
 )
 from gateway.horizons import Buckets
@@ -62,31 +60,6 @@ class Course:
 
     warming: Flags
     history: History
-
-    def at(self, chosen: Flags) -> History:
-        """Return the history at the chosen ``n`` hops."""
-        whole = self.history
-        return History(
-            _moments_at(whole.life, chosen),
-            _moments_at(whole.calibration, chosen),
-            {
-                key: Horizon(h.count[chosen], h.mean[chosen], h.std[chosen], h.min[chosen], h.max[chosen])
-                for key, h in whole.horizons.items()
-            },
-            None
-            if whole.components is None
-            else Components(whole.components.vectors[chosen], whole.components.variances[chosen]),
-            whole.events[chosen],
-            None
-            if whole.usual is None
-            else Usual(whole.usual.now[chosen], whole.usual.following[chosen], whole.usual.unusual[chosen]),
-            None if whole.unrest is None else whole.unrest[chosen],
-            None if whole.day is None else whole.day.at(chosen),
-        )
-
-
-def _moments_at(whole: Moments, chosen: Flags) -> Moments:
-    return Moments(whole.count[chosen], whole.mean[chosen], whole.std[chosen])
 
 
 class Aggregates:

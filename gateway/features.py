@@ -45,6 +45,7 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -52,7 +53,7 @@ import numpy as np
 from contract.domains import Domain
 from gateway.calendars import DAY_S, Calendar, Civil
 from gateway.circular import concentration, direction, unusual
-from gateway.frames import HOURS, DayHistory, Doubles, Frames, Horizon, Moments, Singles, WindowSpec
+from gateway.frames import HOURS, DayHistory, Doubles, Frames, Horizon, Moments, Singles, WindowSpec, picked
 from gateway.window_statistics import WindowStatistics
 
 RELATIVE_FLOOR: Final = 1e-3
@@ -65,6 +66,9 @@ KEPT_VARIANCE: Final = 0.9
 """T² is over the strongest components that hold this share of the calibration's variance; q is over the others."""
 LEAST_UNREST: Final = 0.1
 """Least deviation of hop means that is divided by, as a share of the samples': forty hops know it roughly."""
+_BLOCK_VALUES: Final = 120_000
+"""Values of the windows that are worked on at once: arrays of a megabyte at most stay in the processor's cache, and in
+memory that is kept (:mod:`gateway.tuning`)."""
 FILL: Final = 0.0
 """What a model sees for an undefined feature, unless the caller knows better (its training mean)."""
 
@@ -114,11 +118,14 @@ class FeatureSet:
 
     def compute(self, frames: Frames) -> Singles:
         """Return the features of ``n`` windows, shape ``(n, len(names))``; NaN where one is undefined."""
-        source = _Frames(frames, self._spec, self._calendar, self._span)
         features = np.empty((len(frames), len(self._features)), np.float32, order="F")  # it is filled by columns
-        with np.errstate(over="ignore"):
-            for column, feature in enumerate(self._features):
-                features[:, column] = feature(source)
+        step = max(1, _BLOCK_VALUES // max(1, frames.values[:1].size))
+        for start in range(0, len(frames), step):
+            block = slice(start, start + step)
+            source = _Frames(picked(frames, itemgetter(block)), self._spec, self._calendar, self._span)
+            with np.errstate(over="ignore"):
+                for column, feature in enumerate(self._features):
+                    features[block, column] = feature(source)
         return features
 
 

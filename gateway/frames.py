@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+Pick = Callable[[NDArray[Any]], NDArray[Any]]
+"""Chooses of the first axes of an array."""
+T = TypeVar("T")
 
 HOURS: Final = 24
 """Hours of a usual day."""
@@ -179,12 +182,6 @@ class DayHistory:
     cycles: Doubles
     """So far, usually and last time, shape ``(n, cycles, 3)``."""
 
-    def at(self, chosen: Flags) -> DayHistory:
-        """Return the chosen ones."""
-        return DayHistory(
-            self.now[chosen], self.ahead[chosen], self.today[chosen], self.since_h[chosen], self.cycles[chosen]
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -270,3 +267,15 @@ class Strays:
     device: Integers
     times: Doubles
     values: Singles
+
+
+def picked(part: T, pick: Pick) -> T:
+    """Return frames, or what is known of them, with ``pick`` applied to every array."""
+    found: Any = part
+    if isinstance(part, np.ndarray):
+        found = pick(part)
+    elif isinstance(part, Mapping):
+        found = {key: picked(value, pick) for key, value in part.items()}
+    elif is_dataclass(part):
+        found = replace(found, **{one.name: picked(getattr(part, one.name), pick) for one in fields(part)})
+    return cast("T", found)

@@ -36,6 +36,7 @@ from gateway.frames import (
     Singles,
     Strays,
     WindowSpec,
+    picked,
 )
 from gateway.records import distinct
 from gateway.slots import Placed, Slots, place
@@ -274,20 +275,18 @@ class Windows:
         filled = np.cumsum(present, axis=1, dtype=np.int32)
         ends = self._window + np.arange(1, closed.shape[1] + 1) * self._hop - 1
         count = filled[:, ends] - np.where(ends >= self._window, filled[:, ends - self._window], 0)
-        chosen = count > 0
-        line, _ = np.nonzero(chosen)
-        if len(line):
-            self._frames.append(
-                Frames(
-                    devices[line],
-                    np.asarray((closed[chosen] + 1) * self._spec.hop_s, np.float64),
-                    self._cut(values, closed.shape[1])[chosen],
-                    (count[chosen] / self._window).astype(np.float32),
-                    trigger_s[chosen],
-                    course.warming[chosen],
-                    course.at(chosen),
-                )
+        held = count > 0
+        if held.any():
+            whole = Frames(
+                np.broadcast_to(devices[:, None], closed.shape),
+                np.asarray((closed + 1) * self._spec.hop_s, np.float64),
+                self._cut(values, closed.shape[1]),
+                (count / self._window).astype(np.float32),
+                trigger_s,
+                course.warming,
+                course.history,
             )
+            self._frames.append(picked(whole, _joined if held.all() else lambda of_hops: of_hops[held]))
         block = self._block(devices, closed, values[:, inner], times[:, :slots])
         if len(block.times):
             self._blocks.append(block)
@@ -324,6 +323,12 @@ def _any_channel(values: Singles) -> Flags:
     for channel in range(1, values.shape[-1]):
         found |= valid[..., channel]
     return found
+
+
+def _joined(of_hops: NDArray[Any]) -> NDArray[Any]:
+    """Return what is ``(G, K, …)`` as ``(G x K, …)``, without a copy where it can be had."""
+    devices, hops, *rest = of_hops.shape
+    return of_hops.reshape(devices * hops, *rest)
 
 
 def _drain(items: list[T]) -> list[T]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from benchmarks.peers import node_red, thingsboard
+from benchmarks.peers import node_red, telegraf, thingsboard
 from benchmarks.peers.sink import WARM, Sink, sink
 from benchmarks.processes import MIB, cpu_s, rss_bytes, send
 from edgefleet.brokers import HOST, RunningBroker, embedded_broker
@@ -40,7 +40,7 @@ class Peer:
     open_windows: int = 0
     """Windows of each device that are still open when the load ends."""
     derives: bool = True
-    """Whether it derives a value a window; otherwise it forwards every sample."""
+    """Whether its windows are counted; otherwise, the samples that it forwards or derives a value from."""
     install: Callable[[Path], None] = lambda _folder: None
     version: Callable[[Path], str] = lambda _folder: ""
     needs: str | None = None
@@ -87,6 +87,14 @@ PEERS: Final = (
         derives=False,
         delivery="acknowledged on receipt, held in memory; forwards samples by MQTT, no window, no line protocol",
     ),
+    Peer(
+        name="Telegraf",
+        command=telegraf.command,
+        version=telegraf.version,
+        derives=False,
+        needs="telegraf",
+        delivery="acknowledged when aggregated, held in memory; one mean and count a second by its own clock",
+    ),
 )
 
 
@@ -101,8 +109,6 @@ async def run(messages: int, only: str = "") -> str:
             continue
         print(f"peer: {peer.name}", flush=True)
         rows.append(await _row(peer, messages))
-    missing = [name for name in ("telegraf", "kuiperd") if shutil.which(name) is None]
-    rows += [f"| {name} | not run: it is not on the PATH | | | |" for name in missing]
     return "\n".join(rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -22,6 +23,8 @@ _LIMITS: Final = json.dumps(
     {"maxPayloadSize": 65536, "maxInflightMessages": 100, "rateLimits": _NO_RATES, "gatewayRateLimits": _NO_RATES}
 )
 """What ThingsBoard tells its gateway that asks for its limits: no rates. Until it is told, it forwards nothing."""
+_samples_of: Final = re.compile(rb"vibration_1_g_count=(\d+)").search
+"""Of how many samples a line of Telegraf is."""
 WARM: Final = "warm"
 """Site of the devices that only find out whether a peer runs yet."""
 
@@ -34,25 +37,25 @@ class Sink:
         self.port = 0
         self.warm = 0
         self.windows = 0
-        """Lines, or samples where a peer derives nothing."""
+        """Lines, or samples where a peer derives nothing or says of how many samples a line is."""
 
     def take_lines(self, body: bytes) -> None:
         """Count lines of the industrial domain."""
         for line in body.split(b"\n"):
             if line.startswith((b"industrial,", b"windows,")):
-                self._count(WARM.encode() in line)
+                samples = _samples_of(line)
+                self._count(int(samples[1]) if samples else 1, warm=WARM.encode() in line)
 
     def take_telemetry(self, payload: bytes) -> None:
         """Count the samples of a ThingsBoard gateway message."""
         for device, samples in json.loads(payload).items():
-            for _ in samples:
-                self._count(WARM in device)
+            self._count(len(samples), warm=WARM in device)
 
-    def _count(self, warm: bool) -> None:  # noqa: FBT001  # its only argument
+    def _count(self, many: int, *, warm: bool) -> None:
         if warm:
-            self.warm += 1
+            self.warm += many
         else:
-            self.windows += 1
+            self.windows += many
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests of one connection."""
