@@ -92,7 +92,7 @@ class Lane:
         self.payloads: list[bytes] = []
         """Of the newest messages, those that are not read yet."""
         self._count: list[int] = []
-        self._flat: list[float | None] = []
+        self._rows = bytearray()
         self.reasons: dict[int, str] = {}
         self._refused: list[tuple[int, int]] = []
 
@@ -111,8 +111,7 @@ class Lane:
         self.place.append(place)
         self.index.append(index)
         self._count.append(len(rows))
-        for row in rows:
-            self._flat += row
+        self._rows += self._decoder.packed(rows)
 
     def heard_s(self) -> NDArray[np.float64]:
         """Return when each device last sent telemetry, shape ``(devices,)``."""
@@ -127,7 +126,7 @@ class Lane:
         index, count = np.array(self.index), np.array(self._count)
         self._table["heard_s"][index] = listening_s
         passes = self._passes(index, received_s)
-        rows = np.array(self._flat, dtype=np.float64).reshape(-1, 2 + len(self.domain.channels))
+        rows = np.frombuffer(self._rows).reshape(-1, 2 + len(self.domain.channels))
         message = np.repeat(np.arange(len(index)), count)
         columns, values = np.ascontiguousarray(rows.T), rows[:, 2:]
         ts, seq, found = columns[0], np.where(np.isnan(columns[1]), -1.0, columns[1]).astype(np.int64), columns[2:]
@@ -165,7 +164,7 @@ class Lane:
         fitting = payloads
         if max(map(len, payloads), default=0) > longest:
             fitting = [one if len(one) <= longest else b"" for one in payloads]  # nothing is no JSON either
-        counts, faults = self._decoder.read(fitting, self._flat)
+        counts, faults = self._decoder.read(fitting, self._rows)
         self._count += counts
         for number, error in faults.items():
             self._refuse(start + number, payloads[number], error)

@@ -93,7 +93,7 @@ def test_a_message_that_closes_nothing_costs_five_calls(batches: Batches) -> Non
     list(run(target, batches[:1]))  # devices are known then
     counted = calls(lambda: list(run(target, batches[1:2], 2)))
     assert counted.total() / BATCH < 5.5
-    assert counted["TelemetryDecoder._append"] == 0  # which is for bursts and what is bad
+    assert counted["TelemetryDecoder._timed"] == 0  # which is for bursts and what is bad
 
 
 def test_a_bad_message_costs_the_others_no_call(batches: Batches) -> None:
