@@ -1,6 +1,6 @@
 """Run every benchmark, print a table, write JSON and charts; exit code 1 if a bar is missed.
 
-    python -m benchmarks                     everything, three times: some forty minutes
+    python -m benchmarks                     everything, three times: some eighty minutes
     python -m benchmarks --only cpu,delay    some of it
     python -m benchmarks --repeat 1 --scale 0.1 --out /tmp/bench
     python -m benchmarks --long              memory over 10,000,000 messages too

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ WINDOWS: Final = 256
 SESSIONS: Final = 10_000
 DEVICE_COUNTS: Final = (100, 300, 1000, 3000, 10_000)
 CHANNEL_COUNTS: Final = (1, 2, 4, 8, 16)
+ROUNDS: Final = 3
+"""Times that every point of a curve is measured, all points in turn."""
 LONGEST_BYTES: Final = 226
 """Payload of sixteen channels."""
 Curve = dict[int, float]
@@ -112,11 +115,12 @@ async def _fleet(**options: float) -> dict[str, float]:
 
 async def by_devices(messages: int) -> Curve:
     """CPU µs a message by number of devices."""
-    curve = {}
-    for devices in DEVICE_COUNTS:
+
+    async def cost(devices: int) -> float:
         async with rig(health_every_s=1.0) as (broker, running):
-            curve[devices] = (await run_load(broker, running, [fast(messages, devices)])).us_a_message
-    return curve
+            return (await run_load(broker, running, [fast(messages, devices)])).us_a_message
+
+    return await _curve(DEVICE_COUNTS, cost)
 
 
 async def by_channels(messages: int, folder: Path, least_bytes: int = 0) -> Curve:
@@ -124,11 +128,11 @@ async def by_channels(messages: int, folder: Path, least_bytes: int = 0) -> Curv
 
     With ``least_bytes`` a message of one channel is as long as one of sixteen.
     """
-    curve = {}
     for channels in CHANNEL_COUNTS:
-        domains = folder / f"domains-{channels}"
-        _write_domain(domains / "scaling", channels)
-        async with rig(health_every_s=1.0, domains_dir=str(domains)) as (broker, running):
+        _write_domain(folder / f"domains-{channels}" / "scaling", channels)
+
+    async def cost(channels: int) -> float:
+        async with rig(health_every_s=1.0, domains_dir=str(folder / f"domains-{channels}")) as (broker, running):
             devices = 1000
             one = Load(
                 port=0,
@@ -139,8 +143,18 @@ async def by_channels(messages: int, folder: Path, least_bytes: int = 0) -> Curv
                 channels=channels,
                 least_bytes=least_bytes,
             )
-            curve[channels] = (await run_load(broker, running, [one])).us_a_message
-    return curve
+            return (await run_load(broker, running, [one])).us_a_message
+
+    return await _curve(CHANNEL_COUNTS, cost)
+
+
+async def _curve(counts: Sequence[int], cost: Callable[[int], Awaitable[float]]) -> Curve:
+    """Return the median cost of each count over some rounds: one reading of a shared machine errs by the bar itself."""
+    found: dict[int, list[float]] = {count: [] for count in counts}
+    for _ in range(ROUNDS):
+        for count in counts:
+            found[count].append(await cost(count))
+    return {count: statistics.median(costs) for count, costs in found.items()}
 
 
 def _write_domain(folder: Path, channels: int) -> None:

@@ -350,3 +350,14 @@ def test_horizons_are_written_with_a_unit() -> None:
     assert [horizon_s(t) for t in ("30s", "15min", "24h", "7d")] == [30.0, 900.0, 86_400.0, 604_800.0]
     with pytest.raises(ValueError, match="horizon"):
         horizon_s("1 fortnight")
+
+
+def test_windows_mean_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many windows are worked on a block at a time: the last one is smaller, and each finds its own history."""
+    values = np.random.default_rng(1).normal(0, 100, (600, 3))
+    frames = frames_of(values)
+    names = ("a_mean", "b_std", "c_q90", "a_z_1h", "b_life_z", "t2", "meal_count", "hour")
+    whole = compute(frames, *names)
+    monkeypatch.setattr("gateway.features._BLOCK_VALUES", 7 * frames.values[0].size)
+    assert len(frames) % 7
+    np.testing.assert_array_equal(compute(frames, *names), whole)

@@ -19,8 +19,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contract.domains import Channel, Domain
 from edgefleet.load import Load, messages
 from gateway import plans as planning
+from gateway.features import FeatureSet
+from gateway.frames import WindowSpec
 from gateway.inference.litert import BatchedModel
 from gateway.inference.shelf import load_all
 from gateway.mqtt.packets import Version
@@ -30,6 +33,7 @@ from gateway.pipeline import Pipeline
 from gateway.ports import Batch, Message
 from gateway.settings import Settings, shelves_folder
 from gateway.stores.local import LocalStore
+from gateway.windows import Windows
 
 DEVICES = 500
 BATCH = 2000
@@ -125,6 +129,26 @@ def test_devices_that_catch_up_are_worked_off_together() -> None:
     list(run(target, halves[:1]))
     counted = calls(lambda: list(run(target, halves[1:], 2)))
     assert counted["Windows._seal"] < 10  # one a device, else
+
+
+def test_many_channels_take_no_large_arrays() -> None:
+    """Arrays beyond a megabyte come from the system page by page, each time: windows are worked on by blocks."""
+    spec = WindowSpec(length_s=60.0, hop_s=10.0, period_s=1.0, lateness_s=0.0)
+    channels = tuple(Channel(name=f"c{n}", unit="1", low=0.0, high=1.0, description="") for n in range(16))
+    domain = Domain(name="many", device="many", period_s=1.0, channels=channels)
+    windows = Windows(domain, spec)
+    device, ts = np.tile(np.arange(512), 61), np.repeat(np.arange(61.0), 512) + START_S
+    windows.add(device, ts, np.random.default_rng(1).random((len(ts), 16)).astype(np.float32))
+    frames = max(windows.close(), key=len)
+    assert len(frames) >= 512
+    wanted = FeatureSet([f"c{n}_{name}" for n in range(16) for name in ("mean", "std", "min", "max")], domain, spec)
+    tracemalloc.start()
+    try:
+        wanted.compute(frames)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 2**20  # four megabytes a statistic and more, else
 
 
 def test_models_are_invoked_once_for_all_windows_that_are_ready(monkeypatch: pytest.MonkeyPatch) -> None:
