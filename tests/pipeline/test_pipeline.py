@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -85,6 +86,25 @@ def test_ledger_accounts_for_every_sample() -> None:
     messages = [message for second, message in enumerate(minutes(3)) if second not in lost]
     (line,) = run(messages, size=11).ledger
     assert (line.published, line.stored, line.lost, line.gaps) == (180, 176, 4, ((50, 52), (120, 120)))
+
+
+def test_account_of_a_device_that_sends_on_is_stored_once_a_minute() -> None:
+    """Not with each window; and what it changed since is stored as soon as nothing arrives."""
+    through = pipeline()
+    lines = [line for batch in batches(minutes(5), size=1) for line in through.process(batch).ledger]
+    assert len(lines) >= 4
+    assert {later.stored - earlier.stored for earlier, later in itertools.pairwise(lines)} == {60}
+    assert [line.stored for line in through.process(Batch(301, START_S + 310, ())).ledger] == [300]
+
+
+def test_accounts_of_neighbours_are_stored_at_different_times() -> None:
+    """A thousand devices whose windows close together do not have their accounts written together too."""
+    through = pipeline()
+    who = [DeviceId("plant", "industrial", f"pump-{number}") for number in range(12)]
+    messages = [reading(second, device=one) for second in range(120) for one in who]
+    stored = [len(through.process(batch).ledger) for batch in batches(messages, size=len(who))]
+    assert sum(stored) >= len(who)
+    assert max(stored) == 2
 
 
 def test_windows_close_at_multiples_of_the_hop_and_hold_statistics() -> None:
