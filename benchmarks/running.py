@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +27,8 @@ from edgefleet.load import Load, Sent
 
 DEVICES: Final = 1000
 LOADED_DEVICES: Final = 5000
+ROUNDS: Final = 3
+"""Times that the two are held against each other; the median counts, for others use the machine too."""
 HISTORY_SAMPLES: Final = 460
 """Samples that a device needs before its windows are scored: the calibration of the industrial shelf, and some."""
 ODD_EVERY: Final = 10
@@ -132,7 +135,8 @@ async def cpu(messages: int) -> Iterator[Figure]:
     """CPU of the gateway process per message, beside paho's, and the models' share of it."""
     async with rig(health_every_s=1.0) as (broker, running):
         run = await run_load(broker, running, [fast(messages)])
-    shared_us, shared_paho_us = await beside("paho", fast(messages))
+    shared = [await beside("paho", fast(messages)) for _ in range(ROUNDS)]
+    ratios = [own_us / paho_us for own_us, paho_us in shared]
     paho_us, paho_rate = await bare("paho", fast(min(messages, 300_000)))
     socket_us, socket_rate = await bare("socket", fast(min(messages, 300_000)))
     note = f"{run.stored:,} of {messages:,} stored"
@@ -142,9 +146,9 @@ async def cpu(messages: int) -> Iterator[Figure]:
             Figure(
                 name="against paho-mqtt, both subscribed to one load",
                 unit="times",
-                values=(shared_us / shared_paho_us,),
+                values=(statistics.median(ratios),),
                 bar=0.30,
-                note=f"{shared_us:.1f} and {shared_paho_us:.1f} µs",
+                note=", ".join(f"{own_us:.1f} and {paho_us:.1f} µs" for own_us, paho_us in shared),
             ),
             Figure(name="against paho-mqtt, one after the other", unit="times", values=(run.us_a_message / paho_us,)),
             Figure(name="CPU of a bare paho-mqtt subscriber alone, a message", unit="µs", values=(paho_us,)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,10 +10,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import aiomqtt
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from edgefleet.brokers import HOST, RunningBroker
 
-_ANSWER: Final = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
 _SAMPLES: Final = "v1/gateway/telemetry"
 _QUESTIONS: Final = "v1/devices/me/rpc/request/"
 _ANSWERS: Final = "v1/devices/me/rpc/response/"
@@ -57,31 +57,21 @@ class Sink:
         else:
             self.windows += many
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer requests of one connection."""
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                headers = {
-                    name.strip().lower(): value.strip()
-                    for name, _, value in (line.partition(":") for line in head.decode().split("\r\n")[1:])
-                }
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                self.take_lines(gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body)
-                writer.write(_ANSWER)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    async def write(self, request: web.Request) -> web.Response:
+        """Answer one write."""
+        self.take_lines(await request.read())  # gzip is undone by then
+        return web.Response(status=204)
 
 
 @asynccontextmanager
 async def sink(broker: RunningBroker) -> AsyncIterator[Sink]:
     """Run a sink: HTTP on a port of its own, and whatever is published for ThingsBoard."""
     found = Sink()
-    server = await asyncio.start_server(found.serve, HOST, 0)
-    found.port = server.sockets[0].getsockname()[1]
-    async with server, aiomqtt.Client(HOST, broker.port) as client:
+    served = web.Application(client_max_size=2**26)
+    served.router.add_post("/{path:.*}", found.write)
+    async with TestServer(served, host=HOST) as server, aiomqtt.Client(HOST, broker.port) as client:
+        assert server.port is not None
+        found.port = server.port
         await client.subscribe([(_SAMPLES, 1), (f"{_QUESTIONS}+", 1)])
 
         async def listen() -> None:
