@@ -45,9 +45,9 @@ STORED_LIFE: Final = ("life_z",)
 """What each window's point tells of every channel against the device's whole life."""
 STORED_TIME: Final = ("hour", "weekday", "part_of_day", "weekend", "holiday")
 """Time features that each window's point holds."""
-ACCOUNT_EVERY_S: Final = 60.0
+ACCOUNT_EVERY_S: Final = 30.0
 """Time between two stored accounts of a device that sends on, seconds: every window changes the account, and a row for
-each is a third of all rows. When a device falls quiet its account goes out at once."""
+each would be a third of all rows. When a device falls quiet its account goes out at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
