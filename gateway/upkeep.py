@@ -17,6 +17,8 @@ from gateway.tuning import give_back
 
 log = structlog.get_logger(__name__)
 
+LONGEST_REPORT_S: Final = 5.0
+"""How long a report waits for a broker or a store that has gone, seconds: else it held up later ones, and the end."""
 LIMITS_EVERY_S: Final = 1.0
 """Time between two looks at the outbox's limits, seconds; it may grow beyond them by what comes meanwhile."""
 PRUNE_EVERY_S: Final = 600.0
@@ -38,11 +40,14 @@ async def report(parts: Parts, flow: Flow) -> None:
         outputs = Outputs(points=[health_point(settings.gateway, health)])
         for store in (parts.local, *parts.stores):
             if store.name not in flow.away:
-                with suppress(StoreUnavailableError):
-                    await store.write([outputs])
+                with suppress(StoreUnavailableError, TimeoutError):
+                    async with asyncio.timeout(LONGEST_REPORT_S):
+                        await store.write([outputs])
         if parts.broker.connected and not closing:
             topic = topics.gateway(settings.gateway, "health")
-            await parts.broker.publish(topic, codec.encode_health(health), retain=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_REPORT_S):
+                    await parts.broker.publish(topic, codec.encode_health(health), retain=True)
         if closing:
             return
         await flow.pause(settings.health_every_s)

@@ -16,7 +16,7 @@ from gateway.ports import Keep, Outputs, Pruned, Refused, StorageFullError
 from gateway.settings import JournalSettings, QuarantineSettings, QueueSettings, RetentionSettings, Settings
 from gateway.thrift import Thrift
 from tests.batches import START_S, acknowledgement, minutes
-from tests.fakes import LANES, FakeAnswers, FakeOutbox, FakeStore
+from tests.fakes import LANES, FakeAnswers, FakeBroker, FakeOutbox, FakeStore
 from tests.gateway.rig import BOUND_S, Rig, until
 
 
@@ -224,6 +224,41 @@ async def test_idle_time_is_journaled_only_while_connected() -> None:
         rig.broker.connect()
         await until(lambda: rig.journal.disk.batches)
     assert all(not batch.messages for batch in rig.journal.disk.batches.values())
+
+
+class GoneBroker(FakeBroker):
+    """A broker that goes while a message is on its way to it."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Wait for the next connection, which does not come."""
+        self.disconnect()
+        await super().publish(topic, payload, retain=retain)
+
+
+async def test_a_broker_that_goes_while_the_gateway_reports_holds_up_neither_reports_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.upkeep.LONGEST_REPORT_S", 0.01)
+    rig = Rig(broker=GoneBroker(), settings=Settings(health_every_s=0.1, queues=QueueSettings(tick_s=0.1)))
+    async with rig.running():
+        await until(lambda: len(rig.local.batches) > 1)
+    assert not rig.broker.published
+
+
+class HangingStore(FakeStore):
+    """A store that never answers, as one that waits for a broker which is not there."""
+
+    async def write(self, batch: Sequence[Outputs]) -> list[Refused]:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        return await super().write(batch)
+
+
+async def test_a_store_that_hangs_holds_up_neither_reports_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.upkeep.LONGEST_REPORT_S", 0.01)
+    rig = Rig(stores=(HangingStore("influx"),), settings=Settings(health_every_s=0.1))
+    async with rig.running():
+        await until(lambda: len(rig.local.batches) > 1)
 
 
 def acknowledged(store: FakeStore) -> list[float | int | str | bool]:
