@@ -148,8 +148,10 @@ def translated(path: Path, full: type[StorageFullError] = StorageFullError) -> I
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             remedy = "Does another gateway run on this folder? Stop it, or give this one a state_dir of its own."
             raise StorageBusyError(f"{error}. {remedy}", path=path) from error
-        kind = StorageCorruptError if _is_damage(error) else StorageError
-        raise kind(str(error), path=path) from error
+        if _is_damage(error):
+            remedy = "A gateway that starts on it keeps every whole row, and sets the damaged file aside."
+            raise StorageCorruptError(f"{error}. {remedy}", path=path) from error
+        raise StorageError(str(error), path=path) from error
 
 
 def _primary_code(error: sqlite3.DatabaseError) -> int | None:

@@ -17,7 +17,7 @@ from contract.messages import Alert
 from contract.points import ACKNOWLEDGEMENTS, Point, acknowledgement_point
 from contract.topics import DeviceId
 from gateway.ports import Keep, LedgerLine, Outputs, Quarantined, Readings, Refused, StoreUnavailableError
-from gateway.sqlite_file import StorageError, StorageFullError
+from gateway.sqlite_file import StorageCorruptError, StorageError, StorageFullError
 from gateway.stores import local
 from gateway.stores.local import LocalStore, QuarantineLimits
 from gateway.stores.reader import LocalReader
@@ -379,6 +379,13 @@ async def test_full_disk_keeps_everything_and_stores_it_once_there_is_room(
     await store.write(batch)
     assert (reader.counts().transitions, reader.counts().blocks, reader.counts().devices) == (1, 100, 1)
     assert len(reader.readings(PUMP, 0.0, 1e9)[0]) == 6000
+
+
+async def test_who_only_reads_a_damaged_store_is_told_who_mends_it(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    file.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(StorageCorruptError, match="A gateway that starts on it keeps every whole row"):
+        LocalReader(file).devices()
 
 
 async def test_damaged_store_is_mended_when_it_is_opened(tmp_path: Path, reader: LocalReader) -> None:
