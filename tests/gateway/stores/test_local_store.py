@@ -381,7 +381,7 @@ async def test_full_disk_keeps_everything_and_stores_it_once_there_is_room(
     assert len(reader.readings(PUMP, 0.0, 1e9)[0]) == 6000
 
 
-async def test_who_only_reads_a_damaged_store_is_told_who_mends_it(tmp_path: Path) -> None:
+def test_who_only_reads_a_damaged_store_is_told_who_mends_it(tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     file.write_bytes(b"no database at all" * 1000)
     with pytest.raises(StorageCorruptError, match="A gateway that starts on it keeps every whole row"):
