@@ -1,9 +1,8 @@
 """Run every benchmark, print a table, write JSON and charts; exit code 1 if a bar is missed.
 
-    python -m benchmarks                     everything, three times: some eighty minutes
+    python -m benchmarks                     everything, three times: some seventy minutes
     python -m benchmarks --only cpu,delay    some of it
     python -m benchmarks --repeat 1 --scale 0.1 --out /tmp/bench
-    python -m benchmarks --long              memory over 10,000,000 messages too
     python -m benchmarks --peers             the same input through other gateways too
 
 Ratios are of figures from one run; the table shows the median of the repetitions and their spread.
@@ -36,7 +35,6 @@ class Settings(argparse.Namespace):
     repeat: int
     scale: float
     out: Path
-    long: bool
     peers: bool
 
 
@@ -79,7 +77,7 @@ MEASURES: Final[dict[str, Measure]] = {
     "throughput": lambda s: running.throughput(60.0 * s.scale),
     "delay": lambda s: running.delay(max(80.0, 120.0 * s.scale)),
     "memory": lambda s: running.memory(max(70, int(100 * s.scale))),
-    "flat": lambda s: running.flat(10_000_000 if s.long else int(1_000_000 * s.scale)),
+    "flat": lambda s: running.flat(int(running.FLAT_MESSAGES * s.scale)),
     "inference": _inference,
     "start": lambda _: running.start_up(),
     "simulator": lambda s: parts.simulator(500, 20.0 * s.scale),
@@ -108,7 +106,6 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the messages, to look quickly")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for figures.json and charts")
-    parser.add_argument("--long", action="store_true", help="10,000,000 messages for flat memory")
     parser.add_argument("--peers", action="store_true", help="the other gateways too")
     settings = parser.parse_args(namespace=Settings())
     settings.out.mkdir(parents=True, exist_ok=True)

@@ -154,6 +154,7 @@ async def _curve(counts: Sequence[int], cost: Callable[[int], Awaitable[float]],
     for _ in range(rounds):
         for count in counts:
             found[count].append(await cost(count))
+    print(*(f"  {count:,}: {', '.join(f'{one:.1f}' for one in costs)}" for count, costs in found.items()), sep="\n")
     return {count: statistics.median(costs) for count, costs in found.items()}
 
 
