@@ -281,8 +281,8 @@ async def memory(samples: int) -> Iterator[Figure]:
 async def flat(messages: int) -> Iterator[Figure]:
     """Resident memory over a long load: most in the last tenth against most in the second.
 
-    What is seen while the broker's backlog is worked off after it does not count: less is under way then. Shorter loads are
-    not judged: their second tenth lies in the start.
+    What is seen while the broker's backlog is worked off after it does not count: less is under way then. A shorter
+    load is not judged: its second tenth lies in the start.
     """
     async with rig(health_every_s=1.0) as (broker, running):
         run = await run_load(broker, running, [fast(messages)])
