@@ -160,7 +160,7 @@ class Aggregates:
 
         :param count: valid values of each hop, shape ``(G, K, channels)``
         """
-        reference: Doubles = self._table["reference"][hops.device]
+        reference: Doubles = self._table.of("reference", hops.device)
         line, channel = np.nonzero(np.isnan(reference) & (count > 0).any(axis=1))
         if len(line):
             values = np.moveaxis(hops.values[:, line, :, channel], 1, 2).reshape(len(line), -1)  # in order of time
@@ -172,7 +172,7 @@ class Aggregates:
     def _life(self, device: Integers, added: Sums) -> Sums:
         """Return the running sums before each hop and after the last, shapes ``(G, K + 1, channels)``."""
         table = self._table
-        before = Sums(table["count"][device].astype(np.int64), table["sum"][device], table["square"][device])
+        before = Sums(table.of("count", device).astype(np.int64), table.of("sum", device), table.of("square", device))
         life = added.accumulated(before)
         table["count"][device], table["sum"][device], table["square"][device] = (
             life.count[:, -1],
@@ -184,7 +184,7 @@ class Aggregates:
     def _complete(self, hops: Hops) -> Flags:
         """Tell for each hop whether the calibration was over before it: its time had passed, with enough samples."""
         table, spec = self._table, self._spec
-        start_s = table["start_s"][hops.device]
+        start_s = table.of("start_s", hops.device)
         new = np.isnan(start_s)
         if new.any():
             begun = np.moveaxis(hops.present[:, new], 0, 2).reshape(np.count_nonzero(new), -1)
@@ -193,19 +193,19 @@ class Aggregates:
             first_s = hop * spec.hop_s + slot % spec.hop_slots * spec.period_s
             start_s[new] = np.where(begun.any(axis=1), first_s, np.nan)
         counted = np.add.reduce(hops.present, axis=0, dtype=np.int64)
-        filled = table["filled"][hops.device].astype(np.int64)[:, None] + np.cumsum(counted, axis=1)
-        before = np.concatenate([table["filled"][hops.device][:, None], filled[:, :-1]], axis=1)
+        filled = table.of("filled", hops.device).astype(np.int64)[:, None] + np.cumsum(counted, axis=1)
+        before = np.concatenate([table.of("filled", hops.device)[:, None], filled[:, :-1]], axis=1)
         table["start_s"][hops.device], table["filled"][hops.device] = start_s, filled[:, -1]
         passed = (hops.index + 1) * spec.hop_s > start_s[:, None] + spec.calibration_s
         enough = before * spec.period_s >= max(spec.min_coverage * spec.calibration_s, spec.period_s)
-        complete: Flags = (passed & enough) | table["calibrated"][hops.device][:, None]
+        complete: Flags = (passed & enough) | table.of("calibrated", hops.device)[:, None]
         return complete
 
     def _calibration(self, device: Integers, complete: Flags, life: Sums, reference: Doubles) -> Moments:
         """Freeze the calibration where it became complete; return it at each hop."""
         table = self._table
         if self._spec.calibration_s > 0:
-            fresh = np.flatnonzero(complete[:, -1] & ~table["calibrated"][device])
+            fresh = np.flatnonzero(complete[:, -1] & ~table.of("calibrated", device))
             if len(fresh):
                 at = complete[fresh].argmax(axis=1)
                 normal = moments(
@@ -220,9 +220,9 @@ class Aggregates:
                 )
         known = complete[:, :, None] & np.full((1, 1, reference.shape[1]), self._spec.calibration_s > 0)
         return Moments(
-            np.where(known, table["normal_count"][device].astype(np.int64)[:, None], 0),
-            np.where(known, table["normal_mean"][device][:, None], np.nan),
-            np.where(known, table["normal_std"][device][:, None], np.nan),
+            np.where(known, table.of("normal_count", device).astype(np.int64)[:, None], 0),
+            np.where(known, table.of("normal_mean", device)[:, None], np.nan),
+            np.where(known, table.of("normal_std", device)[:, None], np.nan),
         )
 
     def _events(self, hops: Hops) -> tuple[Doubles, Doubles]:
@@ -250,6 +250,6 @@ class Aggregates:
             crossed = (valid & above & (was == 0)).reshape(angle.shape)
             added[:, :, e] = (parts * crossed[..., None]).sum(axis=2)
             table["above"][hops.device, e] = state[:, -1]
-        course = np.add.accumulate(np.concatenate([table["events"][hops.device][:, None], added], axis=1), axis=1)
+        course = np.add.accumulate(np.concatenate([table.of("events", hops.device)[:, None], added], axis=1), axis=1)
         table["events"][hops.device] = course[:, -1]
         return course[:, 1:], added[:, :, :, 0]

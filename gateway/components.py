@@ -37,23 +37,24 @@ class Covariance:
         :param complete: whether the calibration was complete before a hop, shape ``(G, K)``
         :param std: calibrated deviation of every device, shape ``(devices, channels)``
         """
-        learning = ~self.table["frozen"][hops.device]
+        learning = ~self.table.of("frozen", hops.device)
         if learning.any():
             counted = hops.valid.all(axis=3) & ~complete & learning[:, None]
-            self._learn(hops.device, shifted, counted)
+            if counted.any():  # a device that lacks a channel has no such sample
+                self._learn(hops.device, shifted, counted)
             for g in np.flatnonzero(learning & complete[:, -1]).tolist():
                 self._freeze(int(hops.device[g]), std[hops.device[g]])
         known = complete[:, :, None]
         return Components(
-            np.where(known[..., None], self.table["square"][hops.device][:, None], np.nan).astype(np.float32),
-            np.where(known, self.table["line"][hops.device][:, None], np.nan).astype(np.float32),
+            np.where(known[..., None], self.table.of("square", hops.device)[:, None], np.nan).astype(np.float32),
+            np.where(known, self.table.of("line", hops.device)[:, None], np.nan).astype(np.float32),
         )
 
     def _learn(self, devices: Integers, shifted: Doubles, counted: Flags) -> None:
         """Add samples ``(hop slots, G, K, channels)`` where ``counted``, in order."""
         table = self.table
         rows = np.where(counted[..., None], shifted, 0.0)
-        line, square = table["line"][devices], table["square"][devices]
+        line, square = table.of("line", devices), table.of("square", devices)
         for hop in range(rows.shape[2]):
             for row in rows[:, :, hop]:
                 line += row

@@ -58,7 +58,7 @@ class Buckets:
     def _positions(self, hops: Hops) -> Integers:
         """Return each hop's bucket, counted from the one that was open, long gaps cut to the horizon; ``(G, K)``."""
         bucket = hops.index // self._hops
-        opened = self.table["open"][hops.device][:, None]
+        opened = self.table.of("open", hops.device)[:, None]
         before = np.concatenate([np.where(opened == _NONE, bucket[:, :1], opened), bucket[:, :-1]], axis=1)
         self.table["open"][hops.device] = bucket[:, -1]
         return np.cumsum(np.minimum(bucket - before, self._size), axis=1)
@@ -66,7 +66,7 @@ class Buckets:
     def _marks(self, hops: Hops, life: Sums, position: Integers) -> Sums:
         """Return the running sums at each bucket's start; place ``p`` is where position ``p``'s horizon begins."""
         table, device = self.table, hops.device
-        held = Sums(table["count"][device].astype(np.int64), table["sum"][device], table["square"][device])
+        held = Sums(table.of("count", device).astype(np.int64), table.of("sum", device), table.of("square", device))
         new = np.arange(1, int(position[:, -1].max()) + 1)
         if not len(new):
             return held
@@ -83,7 +83,7 @@ class Buckets:
         """Return the minimum or maximum over the horizon at each hop, NaN where it is empty."""
         size, rows = self._size, np.arange(len(device))[:, None]
         column = self.table[name]
-        held = column[device]
+        held = self.table.of(name, device)
         running = _running(of_hop, least, position)
         running = np.where((position == 0)[:, :, None], least(running, held[:, -1:]), running)
         buckets = np.full((len(device), size + int(position[:, -1].max()), held.shape[2]), np.nan, np.float32)

@@ -193,7 +193,7 @@ class _Spans:
         """Take parts; ``passed_s`` is the end of each device's newest closed hop."""
         devices = parts.device[np.diff(parts.device, prepend=-1) != 0]
         spans = self._span_of(start_s)
-        if len(devices) == len(spans) and (self.table["span"][devices] == spans).all():
+        if len(devices) == len(spans) and (self.table.of("span", devices) == spans).all():
             merged = self._held(devices).with_one_more(parts)  # the common case, without sorting
         else:
             merged = self._merged(devices, spans, parts)
@@ -208,7 +208,7 @@ class _Spans:
 
     def _merged(self, devices: Integers, spans: Integers, parts: _Parts) -> _Parts:
         """Return what is held of devices and parts of theirs, one row for each device and span."""
-        held = self._held(devices[self.table["span"][devices] != _NONE])
+        held = self._held(devices[self.table.of("span", devices) != _NONE])
         both = _Parts(
             np.concatenate([held.device, parts.device]),
             np.concatenate([held.span, spans]),
@@ -231,8 +231,8 @@ class _Spans:
 
     def _held(self, devices: Integers) -> _Parts:
         table = self.table
-        sums = Sums(table["count"][devices].astype(np.int64), table["sum"][devices], table["square"][devices])
-        return _Parts(devices, table["span"][devices], sums, table["min"][devices], table["max"][devices])
+        sums = Sums(table.of("count", devices).astype(np.int64), table.of("sum", devices), table.of("square", devices))
+        return _Parts(devices, table.of("span", devices), sums, table.of("min", devices), table.of("max", devices))
 
     def _hold(self, devices: Integers, parts: _Parts) -> None:
         table = self.table

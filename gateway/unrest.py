@@ -43,7 +43,7 @@ class Unrest:
         table, device = self.table, hops.device
         counts = (added.count > 0) & ~complete[:, :, None]
         mean = np.where(counts, added.sum / np.maximum(added.count, 1), 0.0)
-        before = Sums(table["count"][device].astype(np.int64), table["sum"][device], table["square"][device])
+        before = Sums(table.of("count", device).astype(np.int64), table.of("sum", device), table.of("square", device))
         after = Sums(counts.astype(np.int64), mean, np.square(mean)).accumulated(before).after()
         table["count"][device], table["sum"][device], table["square"][device] = (
             after.count[:, -1],

@@ -114,10 +114,10 @@ class Profile:
     def _turn(self, device: Integers, hour: Integers, to: Integers) -> None:
         """Enter the hour that was open into its place in the week, on devices where another one begins."""
         table = self.table
-        turning = hour != table["hour"][device]
+        turning = hour != table.of("hour", device)
         if not turning.any():
             return
-        old = device[turning & (table["hour"][device] != _NONE)]
+        old = device[turning & (table.of("hour", device) != _NONE)]
         place = table["place"][old]
         count, total = table["open"][old, 0], table["open"][old, 1]
         weeks = np.minimum(table["weeks"][old, place] + (count > 0), MOST_WEEKS).astype(np.uint8)
@@ -141,7 +141,7 @@ class Profile:
         table, least = self.table, np.fmax(RELATIVE_FLOOR * np.abs(usual), self._least)
         residual = mean - usual
         known = ~np.isnan(residual)
-        lately = table["lately"][device]
+        lately = table.of("lately", device)
         lately = np.where(known, lately + self._fade * (residual - lately), lately)
         table["lately"][device] = lately
         enough = table["residual"][device, 0] >= LEAST_HOPS

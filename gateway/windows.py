@@ -125,9 +125,9 @@ class Windows:
         Devices that never gave a good sample are passed over.
         """
         devices = devices[devices < len(self._table)]
-        index = self._table["opened"][devices][:, None] + np.arange(self._open_hops)
+        index = self._table.of("opened", devices)[:, None] + np.arange(self._open_hops)
         values = self._table["values"][devices, self._window :]
-        return self._block(devices, index, values, self._table["times"][devices])
+        return self._block(devices, index, values, self._table.of("times", devices))
 
     def strays(self) -> list[Strays]:
         """Drain the samples that no window and no block holds."""
@@ -141,8 +141,8 @@ class Windows:
         ).max(axis=1, initial=0)
         for count in distinct(hops[hops > 0]).tolist():
             devices = np.flatnonzero(hops == count)
-            index = self._table["opened"][devices][:, None] + np.arange(count + self._open_hops)
-            newest = np.nanmax(self._table["times"][devices], axis=1)
+            index = self._table.of("opened", devices)[:, None] + np.arange(count + self._open_hops)
+            newest = np.nanmax(self._table.of("times", devices), axis=1)
             values, times = self._timeline(devices, index)
             self._seal(devices, index, values, times, np.repeat(newest[:, None], count, axis=1))
 
@@ -261,8 +261,8 @@ class Windows:
         length = index.shape[1] * self._hop
         values = np.full((len(devices), self._window + length, self._channels), np.nan, np.float32)
         times = np.full((len(devices), length), np.nan)
-        values[:, : self._window + held] = table["values"][devices]
-        times[:, :held] = table["times"][devices]
+        values[:, : self._window + held] = table.of("values", devices)
+        times[:, :held] = table.of("times", devices)
         return values, times
 
     def _seal(self, devices: Integers, index: Integers, values: Singles, times: Doubles, trigger_s: Doubles) -> None:
