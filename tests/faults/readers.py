@@ -41,7 +41,7 @@ def read_bytes(data: bytes) -> None:
             case 0 | 1 as version:
                 Parser(version=(Version.V311, Version.V5)[version], maximum_packet_bytes=65_536).feed(rest)
             case 2:
-                _telemetry.read([rest], [])
+                _telemetry.read([rest], bytearray())
             case 3:
                 codec.decode_state(rest)
             case 4:
