@@ -15,7 +15,7 @@ import yaml
 
 from benchmarks.figures import Figure
 from benchmarks.processes import MIB, process
-from benchmarks.running import fast, rig, run_load
+from benchmarks.running import ROUNDS, fast, rig, run_load
 from edgefleet.brokers import embedded_broker
 from edgefleet.load import CHANNELS, Load
 from gateway.inference.litert import BatchedModel
@@ -26,8 +26,6 @@ WINDOWS: Final = 256
 SESSIONS: Final = 10_000
 DEVICE_COUNTS: Final = (100, 300, 1000, 3000, 10_000)
 CHANNEL_COUNTS: Final = (1, 2, 4, 8, 16)
-ROUNDS: Final = 3
-"""Times that every point of a curve is measured, all points in turn."""
 LONGEST_BYTES: Final = 226
 """Payload of sixteen channels."""
 Curve = dict[int, float]

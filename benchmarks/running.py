@@ -28,7 +28,7 @@ from edgefleet.load import Load, Sent
 DEVICES: Final = 1000
 LOADED_DEVICES: Final = 5000
 ROUNDS: Final = 3
-"""Times that the two are held against each other; the median counts, for others use the machine too."""
+"""Times that what is held to a narrow bar is measured in one run; the median counts, for others use the machine too."""
 FLAT_MESSAGES: Final = 10_000_000
 """Messages over which memory must stay as it is."""
 HISTORY_SAMPLES: Final = 460
